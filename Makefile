@@ -1,0 +1,55 @@
+# `make` alone prints what there is. Each target is one command, the same that CI runs.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help compile lint format type unit integration test e2e image demo demo-down control-plane clean
+
+help: ## Print this
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): setup.cfg pyproject.toml hack/make_venv.py
+	@$(PYTHON) -m hack.make_venv $(VENV)
+
+compile: $(READY) ## Install the controller here: ./bin/etcdproxy-controller
+	@mkdir -p bin && ln -sf ../$(RUN)/etcdproxy-controller bin/etcdproxy-controller
+	@echo "./bin/etcdproxy-controller is ready"
+
+lint: $(READY) ## Check style and format
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+
+format: $(READY) ## Format the code
+	$(RUN)/ruff check --fix .
+	$(RUN)/ruff format .
+
+type: $(READY) ## Check types
+	$(RUN)/mypy
+
+unit: $(READY) ## Tests that start nothing: a few seconds
+	$(RUN)/pytest tests/unit tests/property tests/wire
+
+integration: $(READY) ## Tests on a real etcd, API server and controller manager
+	$(RUN)/pytest tests/integration tests/packaging
+
+test: lint type unit integration ## All of the above: everything that needs no root
+
+e2e: $(READY) ## The demo as a test, on a real node (root)
+	$(RUN)/pytest tests/e2e
+
+image: $(READY) ## Build the images without an engine
+	$(RUN)/python -m hack.cluster images
+
+control-plane: $(READY) ## Run etcd, API server and controller manager until Ctrl-C
+	$(RUN)/python -m hack.cluster control-plane
+
+demo: $(READY) ## A cluster, the controller and two EtcdStorages, to look at (root, or KUBECONFIG)
+	@$(RUN)/python -m hack.demo up
+
+demo-down: $(READY) ## End what `make demo` began
+	@$(RUN)/python -m hack.demo down
+
+clean: ## Remove what was built in this folder
+	rm -rf $(VENV) bin build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

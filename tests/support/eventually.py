@@ -1,0 +1,17 @@
+"""Wait for a condition instead of sleeping."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def eventually(probe: Callable[[], T], *, within: float = 10.0, what: str = "") -> T:
+    """Return the first truthy answer of `probe`; fail with its last one after `within` seconds."""
+    deadline = time.monotonic() + within
+    while not (answer := probe()):
+        assert time.monotonic() < deadline, f"not within {within} s: {what or probe}: {answer!r}"
+        threading.Event().wait(0.01)
+    return answer

@@ -1,0 +1,323 @@
+"""A server in memory: the API server's rules that the controller leans on, and no sockets.
+
+Names are unique, a resourceVersion guards a patch, a uid guards a deletion, a selector is
+immutable, defaults are filled in, empty fields are dropped, a write that changes nothing is none.
+What the caches hold is a picture that a test may keep behind the truth.
+"""
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from typing import Any, Final, cast
+
+from controller.handlers import by_label
+from controller.reconcile import STORAGE_INDEX, Listers
+from controller.resources import (
+    CONFIG_MAPS,
+    ETCD_STORAGES,
+    PODS,
+    REPLICA_SETS,
+    SECRETS,
+    SERVICES,
+)
+from informers import ApiError, Client, Lister, Resource, Store
+
+Json = dict[str, Any]
+
+WATCHED: Final = (ETCD_STORAGES, REPLICA_SETS, SERVICES, PODS, CONFIG_MAPS, SECRETS)
+
+
+class Picture:
+    """What a cache holds of one kind: the truth up to some moment."""
+
+    def __init__(self, resource: Resource) -> None:
+        self.store = Store({STORAGE_INDEX: by_label} if resource == PODS else {})
+        self.pending: list[tuple[str, Json]] = []
+
+    def catch_up(self, steps: int | None = None) -> None:
+        """Take in the next `steps` changes, or all."""
+        taken, self.pending = self.pending[:steps], self.pending[len(self.pending[:steps]) :]
+        for verb, obj in taken:
+            getattr(self.store, verb)(obj)
+
+
+class MemoryServer:
+    """Takes the calls of `Client`; `writes` names those that came, failed ones included."""
+
+    def __init__(self) -> None:
+        self.writes: list[str] = []
+        self.bodies: list[Any] = []
+        self.failures: dict[str, Exception] = {}
+        """What writes fail with, by their name as `writes` has it, until taken out again."""
+        self.lagging: set[Resource] = set()
+        self.pictures = {resource: Picture(resource) for resource in WATCHED}
+        self._objects: dict[tuple[Resource, str], Json] = {}
+        self._revision = 100
+
+    @property
+    def client(self) -> Client:
+        return cast("Client", self)
+
+    def listers(self) -> Listers:
+        of = {resource: Lister(self.pictures[resource].store, resource) for resource in WATCHED}
+        return Listers(
+            storages=of[ETCD_STORAGES],
+            replica_sets=of[REPLICA_SETS],
+            services=of[SERVICES],
+            pods=of[PODS],
+            config_maps=of[CONFIG_MAPS],
+            secrets=of[SECRETS],
+        )
+
+    # What a test and the rest of a cluster do; none of it stands in `writes`.
+
+    def put(self, resource: Resource, obj: Mapping[str, Any]) -> Json:
+        """Store `obj` as somebody else's write, new or in place of what is there."""
+        key = (resource, obj["metadata"]["name"])
+        return self._store(resource, deepcopy(dict(obj)), self._objects.get(key))
+
+    def edit(self, resource: Resource, name: str, change: Callable[[Json], object]) -> Json:
+        """Let somebody else change an object in place."""
+        obj = self.peek(resource, name)
+        change(obj)
+        return self.put(resource, obj)
+
+    def remove(self, resource: Resource, name: str) -> None:
+        obj = self._objects.pop((resource, name))
+        self._tell(resource, "delete", self._stamped(obj))
+
+    def peek(self, resource: Resource, name: str) -> Json:
+        """Return a copy of the object; `KeyError` if there is none."""
+        return deepcopy(self._objects[resource, name])
+
+    def all(self, resource: Resource) -> list[Json]:
+        return [deepcopy(obj) for (kind, _), obj in self._objects.items() if kind == resource]
+
+    def catch_up(self, *resources: Resource) -> None:
+        """Let the pictures of `resources`, or all, hold the truth."""
+        for resource in resources or WATCHED:
+            self.pictures[resource].catch_up()
+
+    # What the controller calls.
+
+    def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
+        return deepcopy(self._find(resource, name, namespace))
+
+    def create(
+        self, resource: Resource, obj: Mapping[str, Any], namespace: str | None = None
+    ) -> Json:
+        name = obj["metadata"]["name"]
+        self._record(f"create {resource.kind} {name}", obj)
+        assert obj["metadata"].get("namespace") == namespace
+        assert (obj["apiVersion"], obj["kind"]) == (resource.api_version, resource.kind)
+        if (resource, name) in self._objects:
+            raise _error(409, "AlreadyExists", resource, name, "already exists")
+        return self._store(resource, deepcopy(dict(obj)), None)
+
+    def patch(
+        self,
+        resource: Resource,
+        name: str,
+        body: Mapping[str, Any],
+        *,
+        namespace: str | None = None,
+        subresource: str | None = None,
+    ) -> Json:
+        self._record(f"patch {_kind(resource, subresource)} {name}", body)
+        before = self._find(resource, name, namespace)
+        guard = body.get("metadata", {}).get("resourceVersion")
+        if guard is not None and guard != before["metadata"]["resourceVersion"]:
+            raise _error(409, "Conflict", resource, name, "the object has been modified")
+        after = apply_merge_patch(before, body)
+        if resource in {ETCD_STORAGES, REPLICA_SETS}:
+            after = _only(subresource, before, after)
+        if resource == REPLICA_SETS and after["spec"]["selector"] != before["spec"]["selector"]:
+            raise _error(422, "Invalid", resource, name, "spec.selector: field is immutable")
+        return self._store(resource, after, before)
+
+    def delete(
+        self,
+        resource: Resource,
+        name: str,
+        *,
+        namespace: str | None = None,
+        preconditions: Mapping[str, str] | None = None,
+        propagation: str | None = None,
+    ) -> Json:
+        body = {"preconditions": preconditions, "propagation": propagation}
+        self._record(f"delete {resource.kind} {name}", body)
+        obj = self._find(resource, name, namespace)
+        _require_uid(resource, obj, preconditions or {})
+        self.remove(resource, name)
+        return obj
+
+    def post_subresource(
+        self,
+        resource: Resource,
+        name: str,
+        subresource: str,
+        body: Mapping[str, Any],
+        namespace: str | None = None,
+    ) -> Json:
+        """Evict: nothing else is posted to a subresource."""
+        self._record(f"create {_kind(resource, subresource)} {name}", body)
+        assert (resource, subresource, body["kind"]) == (PODS, "eviction", "Eviction")
+        obj = self._find(resource, name, namespace)
+        _require_uid(resource, obj, body["deleteOptions"]["preconditions"])
+        if "deletionTimestamp" not in obj["metadata"]:
+            meta = {**obj["metadata"], "deletionTimestamp": "2026-01-02T03:04:05Z"}
+            self._store(resource, {**obj, "metadata": meta}, obj)
+        return {"kind": "Status", "status": "Success"}
+
+    def _record(self, write: str, body: Any) -> None:
+        self.writes.append(write)
+        self.bodies.append(deepcopy(body))
+        if failure := self.failures.get(write):
+            raise failure
+
+    def _find(self, resource: Resource, name: str, namespace: str | None) -> Json:
+        obj = self._objects.get((resource, name))
+        if obj is None or obj["metadata"].get("namespace") != namespace:
+            raise _error(404, "NotFound", resource, name, "not found")
+        return obj
+
+    def _store(self, resource: Resource, obj: Json, before: Json | None) -> Json:
+        obj = _DEFAULTS.get(resource, dict)(obj)
+        meta = obj["metadata"]
+        if before is not None and {**obj, "metadata": {**meta, "generation": 0}} == {
+            **before,
+            "metadata": {**before["metadata"], "generation": 0},
+        }:
+            return deepcopy(before)
+        meta.setdefault("uid", f"uid-{meta['name']}-{self._revision}")
+        if resource in {ETCD_STORAGES, REPLICA_SETS}:
+            changed = before is not None and before["spec"] != obj["spec"]
+            meta["generation"] = meta.get("generation", 1) + changed
+        obj = self._stamped(obj)
+        self._objects[resource, meta["name"]] = obj
+        self._tell(resource, "add", obj)
+        return deepcopy(obj)
+
+    def _stamped(self, obj: Json) -> Json:
+        self._revision += 1
+        return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self._revision)}}
+
+    def _tell(self, resource: Resource, verb: str, obj: Json) -> None:
+        if resource in self.pictures:
+            self.pictures[resource].pending.append((verb, deepcopy(obj)))
+            if resource not in self.lagging:
+                self.pictures[resource].catch_up()
+
+
+def apply_merge_patch(target: Any, patch: Any) -> Any:
+    """Return what RFC 7386 makes of `target`; section 2, word by word."""
+    if not isinstance(patch, Mapping):
+        return deepcopy(patch)
+    result = deepcopy(dict(target)) if isinstance(target, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = apply_merge_patch(result.get(name), value)
+    return result
+
+
+def _only(subresource: str | None, before: Json, after: Json) -> Json:
+    """The status subresource takes the status alone, the object itself takes all but that."""
+    source, kept = (after, before) if subresource == "status" else (before, after)
+    fixed = {key: value for key, value in kept.items() if key != "status"}
+    return {**fixed, **({"status": source["status"]} if "status" in source else {})}
+
+
+def _kind(resource: Resource, subresource: str | None) -> str:
+    return f"{resource.kind}/{subresource}" if subresource else resource.kind
+
+
+def _require_uid(resource: Resource, obj: Json, preconditions: Mapping[str, str]) -> None:
+    meta = obj["metadata"]
+    if preconditions.get("uid", meta["uid"]) != meta["uid"]:
+        raise _error(
+            409, "Conflict", resource, meta["name"], "the UID in the precondition differs"
+        )
+
+
+def _error(code: int, reason: str, resource: Resource, name: str, text: str) -> ApiError:
+    details = {"name": name, "kind": resource.plural}
+    message = f'{resource.group_resource} "{name}" {text}'
+    return ApiError(code, reason, message, details=details)
+
+
+def _replica_set_defaults(obj: Json) -> Json:
+    obj = _without_empty(obj)
+    spec = obj["spec"]
+    spec.setdefault("replicas", 1)
+    template = spec["template"]
+    # Servers before 1.34 wrote this null, and whoever reads it must not stumble over it.
+    template["metadata"].setdefault("creationTimestamp", None)
+    _default(
+        template["spec"],
+        restartPolicy="Always",
+        terminationGracePeriodSeconds=30,
+        dnsPolicy="ClusterFirst",
+        schedulerName="default-scheduler",
+        securityContext={},
+    )
+    for container in template["spec"]["containers"]:
+        _container_defaults(container)
+    for volume in template["spec"].get("volumes", []):
+        for source in volume.keys() & {"configMap", "secret"}:
+            _default(volume[source], defaultMode=0o644)
+    return {"status": {"replicas": 0}, **obj}
+
+
+def _container_defaults(container: Json) -> None:
+    _default(
+        container,
+        terminationMessagePath="/dev/termination-log",
+        terminationMessagePolicy="File",
+        imagePullPolicy="IfNotPresent",
+        resources={},
+    )
+    for port in container.get("ports", []):
+        _default(port, protocol="TCP")
+    if "readinessProbe" in container:
+        probe = container["readinessProbe"]
+        _default(probe, timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
+        _default(probe["httpGet"], scheme="HTTP")
+
+
+def _service_defaults(obj: Json) -> Json:
+    obj = _without_empty(obj)
+    _default(
+        obj["spec"],
+        type="ClusterIP",
+        clusterIP="10.0.0.7",
+        clusterIPs=["10.0.0.7"],
+        ipFamilies=["IPv4"],
+        ipFamilyPolicy="SingleStack",
+        sessionAffinity="None",
+        internalTrafficPolicy="Cluster",
+    )
+    for port in obj["spec"]["ports"]:
+        _default(port, protocol="TCP", targetPort=port["port"])
+    return {"status": {"loadBalancer": {}}, **obj}
+
+
+def _default(target: Json, **values: Any) -> None:
+    for name, value in values.items():
+        target.setdefault(name, value)
+
+
+def _without_empty(value: Any) -> Any:
+    """Drop empty maps and lists, as Go's omitempty does where a field is written at all."""
+    if isinstance(value, list):
+        return [_without_empty(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    inner = {name: _without_empty(item) for name, item in value.items()}
+    return {name: item for name, item in inner.items() if item not in ({}, [])}
+
+
+_DEFAULTS: Final[dict[Resource, Callable[[Json], Json]]] = {
+    REPLICA_SETS: _replica_set_defaults,
+    SERVICES: _service_defaults,
+}

@@ -1,0 +1,135 @@
+"""API objects as the server returns them, as raw JSON; only what a test names differs."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any, Final
+
+from controller.api.storage import EtcdStorage, read_storage
+from controller.dataplane import CoreEtcd, ProxyDataPlane
+from controller.dataplane.interface import REVISION_LABEL
+from controller.ownership import STORAGE_LABEL, controller_reference
+
+Json = dict[str, Any]
+
+NAME: Final = "etcd-name"
+NAMESPACE: Final = "kube-apiserver-storage"
+CA: Final = "a bundle of certificates"
+IMAGE: Final = "quay.io/coreos/etcd:v3.7.3"
+CORE: Final = CoreEtcd(
+    ("https://etcd-svc-1.etcd.svc:2379",), "etcd-coreserving-ca", "etcd-coreserving-cert"
+)
+PLANE: Final = ProxyDataPlane(NAMESPACE, IMAGE, CORE)
+NOW: Final = "2026-01-02T03:04:05Z"
+
+
+def metadata(name: str, namespace: str | None = None, **fields: Any) -> Json:
+    where = {"namespace": namespace} if namespace else {}
+    return {"name": name, **where, "uid": f"uid-{name}", "resourceVersion": "7", **fields}
+
+
+def etcd_storage(
+    name: str = NAME,
+    *,
+    generation: int = 1,
+    status: Json | None = None,
+    meta: Mapping[str, Any] | None = None,
+    **spec: Any,
+) -> Json:
+    obj = {
+        "apiVersion": "etcd.xmudrii.com/v1alpha1",
+        "kind": "EtcdStorage",
+        "metadata": metadata(name, generation=generation, **(meta or {})),
+        "spec": {"mode": "Proxy", "replicas": 2, "reclaimPolicy": "Retain", **spec},
+    }
+    return obj if status is None else {**obj, "status": status}
+
+
+def read(name: str = NAME, **fields: Any) -> EtcdStorage:
+    """Return the storage as the controller reads it."""
+    return read_storage(etcd_storage(name, **fields))
+
+
+def pod(  # noqa: PLR0913 - what the rolling looks at, all by name
+    name: str,
+    revision: str | None = "new",
+    *,
+    ready: bool = True,
+    terminating: bool = False,
+    owner_uid: str = f"uid-etcd-rs-{NAME}",
+    storage: str = NAME,
+    status: Mapping[str, Any] | None = None,
+) -> Json:
+    labels = {STORAGE_LABEL: storage, **({REVISION_LABEL: revision} if revision else {})}
+    owner = {"kind": "ReplicaSet", "name": "rs", "uid": owner_uid, "controller": True}
+    gone = {"deletionTimestamp": NOW} if terminating else {}
+    condition = {"type": "Ready", "status": "True" if ready else "False"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": metadata(name, NAMESPACE, labels=labels, ownerReferences=[owner], **gone),
+        "status": {"phase": "Running", "conditions": [condition], **(status or {})},
+    }
+
+
+def owned_by(storage: EtcdStorage, obj: Json) -> Json:
+    """Return `obj` with `storage` as its controller and nothing else of an owner."""
+    references = {"ownerReferences": [controller_reference(storage)]}
+    return {**obj, "metadata": {**obj["metadata"], **references}}
+
+
+def replica_set_of_2018(storage: EtcdStorage) -> Json:
+    """What the first controller made: every storage's pods carry the same label."""
+    labels = {"controller": "epc"}
+    container = {
+        "name": "etcdproxy",
+        "image": "quay.io/coreos/etcd:v3.2.18",
+        "command": ["/usr/local/bin/etcd", "grpc-proxy", "start"],
+        "args": [f"--namespace={storage.prefix}", "--listen-addr=0.0.0.0:2379"],
+        "ports": [{"name": "etcd", "containerPort": 2379}],
+    }
+    return owned_by(
+        storage,
+        {
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {"name": f"etcd-rs-{storage.name}", "namespace": NAMESPACE},
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            },
+        },
+    )
+
+
+def service_of_2018(storage: EtcdStorage) -> Json:
+    port = {"name": "etcd", "port": 2379, "targetPort": 2379, "protocol": "TCP"}
+    return owned_by(
+        storage,
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": f"etcd-{storage.name}", "namespace": NAMESPACE},
+            "spec": {"type": "ClusterIP", "selector": {"controller": "epc"}, "ports": [port]},
+        },
+    )
+
+
+def core_config_map(data: Mapping[str, str] | None = None) -> Json:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata(CORE.ca_config_map, NAMESPACE),
+        "data": {"ca.pem": CA} if data is None else dict(data),
+    }
+
+
+def core_secret(data: Mapping[str, str] | None = None) -> Json:
+    content = {"client.pem": "certificate", "client-key.pem": "key"} if data is None else data
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in content.items()}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata(CORE.certs_secret, NAMESPACE),
+        "data": encoded,
+    }

@@ -1,0 +1,46 @@
+"""A handler that knows nothing but its events, and finds fault with impossible ones."""
+
+import threading
+
+from informers.store import (
+    DeletedFinalStateUnknown,
+    Object,
+    meta_namespace_key,
+    resource_version,
+)
+
+
+class Picture:
+    """`objects` is folded from the events, `events` has them as short texts."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Object] = {}
+        self.events: list[str] = []
+        self.faults: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:  # noqa: FBT001 - client-go's
+        key = self._note("initial" if is_in_initial_list else "add", obj)
+        if key in self.objects:
+            self.faults.append(f"{key} added twice")
+        self.objects[key] = obj
+
+    def on_update(self, old: Object, new: Object) -> None:
+        same = resource_version(old) == resource_version(new)
+        key = self._note("sync" if same else "update", new)
+        if self.objects.get(key) is not old:
+            self.faults.append(f"{key} updated from what was never told")
+        self.objects[key] = new
+
+    def on_delete(self, obj: Object | DeletedFinalStateUnknown) -> None:
+        lost = isinstance(obj, DeletedFinalStateUnknown)
+        key = self._note("lost" if lost else "delete", obj)
+        # A server may say twice that something is gone, and so it is told twice.
+        self.objects.pop(key, None)
+
+    def _note(self, verb: str, obj: Object | DeletedFinalStateUnknown) -> str:
+        self.gate.wait(10)
+        key = meta_namespace_key(obj)
+        self.events.append(f"{verb} {key.rpartition('/')[2]}")
+        return key
