@@ -1,0 +1,160 @@
+"""The cases of client-go's delaying_queue_test.go, and those that it lacks."""
+
+import math
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.support.clock import FakeClock
+from tests.support.eventually import eventually
+from workqueue.delaying import DelayingQueue, _WaitingItems
+from workqueue.queue import ShutDown
+
+
+@pytest.fixture
+def queue(_no_stray_threads: None, clock: FakeClock) -> Iterator[DelayingQueue[str]]:
+    queue: DelayingQueue[str] = DelayingQueue("storages", clock=clock)
+    yield queue
+    queue.shut_down()
+
+
+@pytest.fixture
+def step(queue: DelayingQueue[str], clock: FakeClock) -> Callable[[float], list[str]]:
+    """Let time pass; returns what became ready by it."""
+
+    def pass_time(seconds: float) -> list[str]:
+        clock.step_under(queue._lock, seconds)
+        items = [queue.get() for _ in range(len(queue))]
+        for item in items:
+            queue.done(item)
+        return items
+
+    return pass_time
+
+
+Step = Callable[[float], list[str]]
+
+
+def test_an_item_comes_when_its_time_has_come(queue: DelayingQueue[str], step: Step) -> None:
+    queue.add_after("a", 5.0)
+    assert [step(s) for s in (0.0, 4.9, 0.2, 60.0)] == [[], [], ["a"], []]
+
+
+def test_items_come_in_the_order_of_their_times(queue: DelayingQueue[str], step: Step) -> None:
+    for item, delay in (("c", 3.0), ("a", 1.0), ("d", 9.0), ("b", 2.0), ("b2", 2.0)):
+        queue.add_after(item, delay)
+    assert step(1.0) == ["a"]
+    assert step(5.0) == ["b", "b2", "c"]
+    assert step(3.0) == ["d"]
+
+
+def test_a_later_time_is_ignored(queue: DelayingQueue[str], step: Step) -> None:
+    queue.add_after("a", 5.0)
+    queue.add_after("a", 7.0)
+    assert [step(5.0), step(5.0)] == [["a"], []]
+
+
+def test_an_earlier_time_replaces(queue: DelayingQueue[str], step: Step) -> None:
+    queue.add_after("a", 7.0)
+    queue.add_after("a", 5.0)
+    assert [step(5.0), step(5.0)] == [["a"], []]
+
+
+def test_an_item_can_wait_again(queue: DelayingQueue[str], step: Step) -> None:
+    queue.add_after("a", 7.0)
+    queue.add_after("a", 5.0)
+    assert step(5.0) == ["a"]
+    queue.add_after("a", 2.0)
+    assert [step(2.0), step(5.0)] == [["a"], []]
+
+
+@pytest.mark.parametrize("delay", [0.0, -1.0])
+def test_without_delay_it_is_added_at_once(queue: DelayingQueue[str], delay: float) -> None:
+    queue.add_after("a", delay)
+    assert len(queue) == 1
+
+
+def test_adding_now_does_not_cancel_the_wait(queue: DelayingQueue[str], step: Step) -> None:
+    queue.add_after("a", 5.0)
+    queue.add("a")
+    assert [step(0.0), step(5.0)] == [["a"], ["a"]]
+
+
+def test_an_item_that_is_due_while_processed_comes_after_done(
+    queue: DelayingQueue[str], clock: FakeClock
+) -> None:
+    queue.add("a")
+    queue.get()
+    queue.add_after("a", 5.0)
+    clock.step_under(queue._lock, 5.0)
+    assert len(queue) == 0
+    queue.done("a")
+    assert queue.get() == "a"
+
+
+def test_a_delay_without_end_holds_up_nothing(queue: DelayingQueue[str], step: Step) -> None:
+    queue.add_after("never", math.inf)
+    queue.add_after("a", 100.0)
+    assert [step(99.0), step(1.0), step(1e9)] == [[], ["a"], []]
+
+
+def test_a_waiting_worker_gets_a_delayed_item_in_real_time() -> None:
+    queue: DelayingQueue[str] = DelayingQueue()
+    queue.add_after("never", math.inf)
+    queue.add_after("late", 0.004)
+    queue.add_after("early", 0.001)
+    assert [queue.get(), queue.get()] == ["early", "late"]
+    queue.shut_down()
+
+
+def test_shutdown_ends_the_thread_and_drops_what_waits(
+    queue: DelayingQueue[str], clock: FakeClock
+) -> None:
+    queue.add_after("a", 5.0)
+    clock.await_waiters()
+    queue.shut_down()
+    assert "storages-delaying" not in {thread.name for thread in threading.enumerate()}
+    queue.add_after("b", 0.0)
+    queue.add_after("c", 1.0)
+    clock.step(60.0)
+    with pytest.raises(ShutDown):
+        queue.get()
+
+
+def test_drain_ends_the_thread_and_drops_what_waits(
+    queue: DelayingQueue[str], clock: FakeClock, pool: ThreadPoolExecutor
+) -> None:
+    queue.add("a")
+    queue.get()
+    queue.add_after("late", 5.0)
+    drain = pool.submit(queue.shut_down_with_drain)
+    eventually(lambda: queue.shutting_down)
+    clock.step(60.0)
+    queue.done("a")
+    drain.result(timeout=5)
+    assert "storages-delaying" not in {thread.name for thread in threading.enumerate()}
+    with pytest.raises(ShutDown):
+        queue.get()
+
+
+def test_replaced_times_do_not_pile_up() -> None:
+    waiting: _WaitingItems[str] = _WaitingItems()
+    for now in range(1000):
+        waiting.insert("renew", now + 5e6)
+        waiting.insert("renew", now + 1.0)
+        assert waiting.pop_ready(now + 1.0) == ["renew"]
+    assert len(waiting._heap) <= 2
+
+
+def test_sweeping_loses_nothing() -> None:
+    waiting: _WaitingItems[int] = _WaitingItems()
+    for round_ in range(10):
+        for item in range(50):
+            waiting.insert(item, 1000.0 - 100.0 * round_ + item)
+    assert len(waiting._heap) <= 100
+    assert waiting.pop_ready(124.0) == list(range(25))
+    assert waiting.next_ready_at() == 125.0
+    assert waiting.pop_ready(math.inf) == list(range(25, 50))
+    assert waiting.next_ready_at() is None

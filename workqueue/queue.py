@@ -1,0 +1,173 @@
+"""The innermost layer: each key once, in order, and with one worker at a time.
+
+A key is in up to two of three places:
+
+- `_dirty`: it needs work. Every key that was added and has not been handed out since.
+- `_processing`: a worker has it.
+- `_queue`: the order in which keys are handed out. Exactly the keys that are dirty and not in
+  processing; a key that becomes dirty while a worker has it is queued when the worker is done.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Hashable
+from typing import Generic, Protocol, TypeVar
+
+from workqueue.clock import REAL_CLOCK, Clock
+
+K = TypeVar("K", bound=Hashable)
+
+
+class ShutDown(Exception):  # noqa: N818 - no error: it tells a worker to go, as queue.ShutDown of Python 3.13
+    """Raised by `Queue.get` when the queue is shut down and empty."""
+
+
+class QueueMetrics(Protocol):
+    """What a queue reports, always with its lock held: do not call the queue from here."""
+
+    def add(self, item: Hashable) -> None:
+        """`item` became dirty; adds of a dirty item are not reported."""
+        ...
+
+    def get(self, item: Hashable) -> None:
+        """A worker has taken `item`."""
+        ...
+
+    def done(self, item: Hashable) -> None:
+        """The worker is done with `item`."""
+        ...
+
+    def retry(self) -> None:
+        """An item is to come again, at once or later."""
+        ...
+
+
+class MetricsProvider(Protocol):
+    """Makes the metrics of a queue; asked once by each queue that has a name."""
+
+    def queue_metrics(self, name: str, clock: Clock) -> QueueMetrics: ...
+
+
+class _NoMetrics:
+    """Counts nothing: the metrics of a queue without a name or without a provider."""
+
+    def add(self, item: Hashable) -> None:
+        pass
+
+    def get(self, item: Hashable) -> None:
+        pass
+
+    def done(self, item: Hashable) -> None:
+        pass
+
+    def retry(self) -> None:
+        pass
+
+
+class Queue(Generic[K]):
+    """Distinct keys, first in, first out. Every method may be called from any thread.
+
+    Keys are compared as dictionary keys are, and the queue holds no key longer than it needs to.
+    """
+
+    def __init__(
+        self,
+        name: str = "",
+        *,
+        clock: Clock = REAL_CLOCK,
+        metrics: MetricsProvider | None = None,
+    ) -> None:
+        """`name` tells the queues of one `metrics` apart; without it nothing is measured."""
+        self._clock = clock
+        self._metrics: QueueMetrics = _NoMetrics()
+        if metrics is not None and name:
+            self._metrics = metrics.queue_metrics(name, clock)
+        # One lock for all layers. It can be taken again by its holder, so that an outer layer
+        # can call `add` in the middle of a step of its own.
+        self._lock = threading.RLock()
+        self._available = threading.Condition(self._lock)
+        self._drained = threading.Condition(self._lock)
+        self._queue: deque[K] = deque()
+        self._dirty: set[K] = set()
+        self._processing: set[K] = set()
+        self._shutting_down = False
+        self._draining = False
+
+    def __len__(self) -> int:
+        """How many keys are ready to be handed out. Old news at once: good for a log line."""
+        with self._lock:
+            return len(self._queue)
+
+    @property
+    def shutting_down(self) -> bool:
+        """Whether adds are ignored by now, and for ever."""
+        with self._lock:
+            return self._shutting_down
+
+    def add(self, item: K) -> None:
+        """Mark `item` as needing work. Ignored once shut down."""
+        with self._lock:
+            if self._shutting_down or item in self._dirty:
+                return
+            self._metrics.add(item)
+            self._dirty.add(item)
+            if item not in self._processing:
+                self._enqueue(item)
+
+    def get(self) -> K:
+        """Wait for the next item, and take it until `done`. Raises `ShutDown` at the end."""
+        with self._lock:
+            while not self._queue and not self._shutting_down:
+                self._available.wait()
+            if not self._queue:
+                raise ShutDown
+            item = self._queue.popleft()
+            self._dirty.remove(item)
+            self._processing.add(item)
+            self._metrics.get(item)
+            return item
+
+    def done(self, item: K) -> None:
+        """Give `item` back, failed or not; it is queued again if it was added meanwhile.
+
+        To be called once for each `get`. For an item that nobody has this does nothing (client-go
+        would queue it a second time if it waits, and so give it to two workers).
+        """
+        with self._lock:
+            if item not in self._processing:
+                return
+            self._metrics.done(item)
+            self._processing.remove(item)
+            if item in self._dirty:
+                self._enqueue(item)
+            if not self._processing:
+                self._drained.notify_all()
+
+    def shut_down(self) -> None:
+        """Ignore adds from now on; workers get what is queued, then `ShutDown`.
+
+        Does not wait for them, and ends a `shut_down_with_drain` that does.
+        """
+        with self._lock:
+            self._start_shut_down(draining=False)
+            self._drained.notify_all()
+
+    def shut_down_with_drain(self) -> None:
+        """Shut down and return when no worker has an item, or when `shut_down` is called.
+
+        Waits for workers, not for the queue to become empty: what is queued is still handed out,
+        perhaps after the return. Waits for ever for a worker that never calls `done`.
+        """
+        with self._lock:
+            self._start_shut_down(draining=True)
+            while self._processing and self._draining:
+                self._drained.wait()
+
+    def _start_shut_down(self, *, draining: bool) -> None:
+        self._draining = draining
+        self._shutting_down = True
+        self._available.notify_all()
+
+    def _enqueue(self, item: K) -> None:
+        self._queue.append(item)
+        self._available.notify()
