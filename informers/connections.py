@@ -1,0 +1,109 @@
+"""TCP connections that another thread can cut, so that stopping never waits for a server.
+
+urllib3 can shut a connection down only once an answer's headers are in. A server that accepts
+and then says nothing would hold a stopping thread until a timeout; so each connection keeps a
+second handle of its socket from the moment it stands, TLS handshake included.
+"""
+
+import contextlib
+import socket
+import threading
+from typing import Any
+
+import urllib3
+from urllib3.connection import HTTPConnection
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds for the TCP connection to stand; the one phase that cannot be cut short."""
+
+_KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 9}
+"""What client-go asks of the kernel: Go's dialer with its 30 s, and Go's defaults beside it."""
+
+_USER_TIMEOUT_MS = 60_000
+"""Unacknowledged data, probes included, ends the connection after this long."""
+
+
+class Live:
+    """The sockets of one client that stand at present. Thread safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._handles: set[socket.socket] = set()
+        self._cut = False
+
+    def add(self, sock: socket.socket) -> socket.socket:
+        """Keep a handle of `sock` and return it; cut it at once if all have been cut."""
+        handle = sock.dup()
+        with self._lock:
+            self._handles.add(handle)
+            if self._cut:
+                _shut(handle)
+        return handle
+
+    def remove(self, handle: socket.socket) -> None:
+        """Forget the handle: the connection is closed, or about to be."""
+        with self._lock:
+            self._handles.discard(handle)
+            handle.close()
+
+    def cut(self) -> None:
+        """End every connection, now and in future: blocked readers see the end of the stream."""
+        with self._lock:
+            self._cut = True
+            for handle in self._handles:
+                _shut(handle)
+
+
+def socket_options() -> list[tuple[int, int, int]]:
+    """Keepalive and user timeout as far as the platform knows them, on urllib3's own options."""
+    options = [(int(a), int(b), int(c)) for a, b, c in HTTPConnection.default_socket_options]
+    options.append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
+    wanted = {**_KEEPALIVE, "TCP_USER_TIMEOUT": _USER_TIMEOUT_MS}
+    for name, value in wanted.items():
+        if hasattr(socket, name):
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    return options
+
+
+def make_interruptible(manager: urllib3.PoolManager) -> Live:
+    """Let the connections of `manager` be cut through the returned `Live`.
+
+    Works for whatever classes the manager uses, those for proxies included.
+    """
+    live = Live()
+    classes: dict[str, Any] = manager.pool_classes_by_scheme
+    manager.pool_classes_by_scheme = {
+        scheme: type(base.__name__, (base,), {"ConnectionCls": _tracked(base.ConnectionCls, live)})
+        for scheme, base in classes.items()
+    }
+    return live
+
+
+def _tracked(base: Any, live: Live) -> Any:
+    """A connection class like `base` that reports each socket of its own to `live`."""
+
+    class Tracked(base):  # type: ignore[misc] # the base depends on scheme and proxy
+        _handle: socket.socket | None = None
+
+        def _new_conn(self) -> socket.socket:
+            sock: socket.socket = super()._new_conn()
+            self._forget()
+            self._handle = live.add(sock)
+            return sock
+
+        def close(self) -> None:
+            super().close()
+            self._forget()
+
+        def _forget(self) -> None:
+            if self._handle is not None:
+                live.remove(self._handle)
+                self._handle = None
+
+    return Tracked
+
+
+def _shut(handle: socket.socket) -> None:
+    # The peer may have ended the connection just before.
+    with contextlib.suppress(OSError):
+        handle.shutdown(socket.SHUT_RDWR)

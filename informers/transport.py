@@ -1,0 +1,148 @@
+"""One request over the wire: pool, credentials, and errors that one can read."""
+
+import threading
+from dataclasses import dataclass
+
+import urllib3
+from urllib3 import exceptions as http
+
+from informers.config import ClusterConfig
+from informers.connections import Live, make_interruptible
+from informers.errors import ApiError, ConnectionFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What goes out, credentials and agent apart."""
+
+    method: str
+    url: str
+    body: bytes | None = None
+    content_type: str | None = None
+
+
+class Transport:
+    """Sends requests over connections of its own; `close` cuts them all. Thread safe."""
+
+    def __init__(self, config: ClusterConfig, pool_size: int, user_agent: str) -> None:
+        self._config = config
+        self._pool_size = pool_size
+        self._user_agent = user_agent
+        self._lock = threading.Lock()
+        self._pool = _Pool.build(config, pool_size)
+        self.closed = threading.Event()
+
+    def close(self) -> None:
+        """End the requests under way and refuse new ones."""
+        self.closed.set()
+        with self._lock:
+            self._pool.live.cut()
+            self._pool.manager.clear()
+
+    def send(self, request: Request, timeout: urllib3.Timeout) -> urllib3.BaseHTTPResponse:
+        """Send once, or twice if the credentials turn out to be old.
+
+        Returns a 2xx answer whose body is still to be read, by the caller; raises `ApiError` for
+        any other and `ConnectionFailed` if none came.
+        """
+        generation, authorization = self._config.generation, self._config.authorization()
+        response = self._transmit(request, authorization, timeout)
+        if response.status == 401:
+            renewed = self._config.renew(generation)
+            fresh = self._config.authorization()
+            if renewed or fresh != authorization:
+                response.drain_conn()
+                response = self._transmit(request, fresh, timeout)
+        if response.status >= 300:
+            raise _refusal(response)
+        return response
+
+    def failure(self, error: BaseException) -> ConnectionFailed:
+        """Say in one line what urllib3 says in a chain of exceptions."""
+        chain = _chain(error)
+        timed_out = isinstance(error, http.TimeoutError)
+        # A refused connection is a ConnectTimeoutError by ancestry.
+        timed_out &= not isinstance(error, http.NewConnectionError)
+        dropped = isinstance(error, (http.ProtocolError, ConnectionResetError, BrokenPipeError))
+        cause = "no answer in time" if timed_out else _cause(chain)
+        return ConnectionFailed(
+            self._config.server,
+            f"connection lost: {cause}" if dropped else cause,
+            refused=any(isinstance(link, ConnectionRefusedError) for link in chain),
+            timed_out=timed_out,
+            dropped=dropped,
+        )
+
+    def _transmit(
+        self, request: Request, authorization: str | None, timeout: urllib3.Timeout
+    ) -> urllib3.BaseHTTPResponse:
+        if self.closed.is_set():
+            raise ConnectionFailed(self._config.server, "the client is closed")
+        headers = {"Accept": "application/json", "User-Agent": self._user_agent}
+        if authorization:
+            headers["Authorization"] = authorization
+        if request.content_type:
+            headers["Content-Type"] = request.content_type
+        try:
+            return self._current_pool().manager.request(
+                request.method,
+                request.url,
+                body=request.body,
+                headers=headers,
+                timeout=timeout,
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+        except (http.HTTPError, OSError) as error:
+            raise self.failure(error) from error
+
+    def _current_pool(self) -> "_Pool":
+        """The pool, built anew if the credentials were renewed: old connections keep the old."""
+        with self._lock:
+            if self._pool.generation != self._config.generation and not self.closed.is_set():
+                self._pool.manager.clear()
+                self._pool = _Pool.build(self._config, self._pool_size)
+            return self._pool
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Connections made with the credentials of one generation."""
+
+    manager: urllib3.PoolManager
+    generation: int
+    live: Live
+
+    @classmethod
+    def build(cls, config: ClusterConfig, size: int) -> "_Pool":
+        generation = config.generation
+        manager = config.new_pool(size)
+        return cls(manager, generation, make_interruptible(manager))
+
+
+def _refusal(response: urllib3.BaseHTTPResponse) -> ApiError:
+    try:
+        body = response.read()
+    except (http.HTTPError, OSError):
+        body = b""
+    finally:
+        response.release_conn()
+    return ApiError.from_response(response.status, body, response.headers.get("Retry-After"))
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error and what caused it, outermost first."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+        chain.append(cause)
+    return chain
+
+
+def _cause(chain: list[BaseException]) -> str:
+    """The innermost error tells what happened, but for TLS, where urllib3 adds the most."""
+    for link in chain:
+        if isinstance(link, http.SSLError):
+            return f"TLS: {link}"
+    root = chain[-1]
+    return getattr(root, "strerror", None) or str(root) or type(root).__name__

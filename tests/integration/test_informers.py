@@ -1,0 +1,160 @@
+"""The informers on the real API server."""
+
+import random
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from hack.cluster.controlplane import ControlPlane
+from informers import (
+    ApiError,
+    Client,
+    DeletedFinalStateUnknown,
+    Lister,
+    Object,
+    Resource,
+    SharedInformerFactory,
+    load_config,
+    meta_namespace_key,
+)
+from informers.errors import is_already_exists, is_not_found
+from tests.support.eventually import eventually
+from workqueue.clock import RealClock
+
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", namespaced=True)
+CRDS = Resource(
+    "apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition", False
+)
+LATECOMERS = Resource("tests.example.com", "v1", "latecomers", "Latecomer", namespaced=True)
+
+
+class Picture:
+    """What a handler knows that sees nothing but its events."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Object] = {}
+        self.events: list[tuple[str, str]] = []
+
+    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:  # noqa: FBT001 - client-go's
+        self.objects[meta_namespace_key(obj)] = obj
+        self.events.append(("initial" if is_in_initial_list else "add", obj["metadata"]["name"]))
+
+    def on_update(self, old: Object, new: Object) -> None:
+        assert meta_namespace_key(old) == meta_namespace_key(new)
+        self.objects[meta_namespace_key(new)] = new
+        self.events.append(("update", new["metadata"]["name"]))
+
+    def on_delete(self, obj: Object | DeletedFinalStateUnknown) -> None:
+        key = meta_namespace_key(obj)
+        del self.objects[key]
+        self.events.append(("delete", key.split("/")[1]))
+
+
+@pytest.fixture
+def client(control_plane: ControlPlane) -> Iterator[Client]:
+    made = Client(load_config(str(control_plane.kubeconfig)), clock=RealClock())
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def factory(client: Client) -> Iterator[SharedInformerFactory]:
+    made = SharedInformerFactory(client, RealClock(), random.Random(1))
+    yield made
+    assert made.shutdown() == []
+
+
+def config_map(name: str, **data: str) -> Object:
+    metadata = {"name": name}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def own(events: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Without the ConfigMap that every namespace is given."""
+    return [event for event in events if event[1] != "kube-root-ca.crt"]
+
+
+def test_changes_reach_the_store_and_the_handler(
+    client: Client, factory: SharedInformerFactory, namespace: str
+) -> None:
+    client.create(CONFIG_MAPS, config_map("there"), namespace)
+    informer = factory.informer(CONFIG_MAPS, namespace)
+    picture = Picture()
+    registration = informer.add_event_handler(picture)
+    factory.start()
+    assert factory.wait_for_cache_sync(10, threading.Event()) == []
+    eventually(registration.has_synced)
+
+    client.create(CONFIG_MAPS, config_map("new", key="1"), namespace)
+    eventually(lambda: len(own(picture.events)) == 2)
+    changed = client.patch(CONFIG_MAPS, "new", {"data": {"key": "2"}}, namespace=namespace)
+    eventually(lambda: len(own(picture.events)) == 3)
+    lister = Lister(informer.store, CONFIG_MAPS)
+    seen = lister.get("new", namespace)
+    assert seen["data"] == {"key": "2"}
+    assert "managedFields" in changed["metadata"]
+    assert "managedFields" not in seen["metadata"]
+    assert (seen["kind"], seen["apiVersion"]) == ("ConfigMap", "v1")
+
+    client.delete(CONFIG_MAPS, "new", namespace=namespace)
+    expected = [("initial", "there"), ("add", "new"), ("update", "new"), ("delete", "new")]
+    eventually(lambda: own(picture.events) == expected, what=str(picture.events))
+    with pytest.raises(ApiError) as caught:
+        lister.get("new", namespace)
+    assert is_not_found(caught.value)
+    eventually(lambda: picture.objects == dict(informer.store.items()))
+
+
+def test_a_kind_that_is_served_later_is_waited_for(
+    client: Client, factory: SharedInformerFactory, namespace: str
+) -> None:
+    errors: list[Exception] = []
+    informer = factory.informer(LATECOMERS, namespace)
+    informer.set_watch_error_handler(lambda _resource, error: errors.append(error))
+    factory.start()
+    assert factory.wait_for_cache_sync(0.2, threading.Event()) == [
+        f"latecomers.tests.example.com in {namespace}"
+    ]
+    eventually(lambda: errors)
+    assert is_not_found(errors[0])
+    client.create(CRDS, custom_resource_definition())
+    assert factory.wait_for_cache_sync(30, threading.Event()) == []
+    assert informer.last_error is None
+    latecomer = {
+        "apiVersion": LATECOMERS.api_version,
+        "kind": "Latecomer",
+        "metadata": {"name": "one"},
+    }
+    client.create(LATECOMERS, latecomer, namespace)
+    eventually(lambda: informer.store.get(f"{namespace}/one"))
+
+
+def custom_resource_definition() -> Object:
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    version = {
+        "name": LATECOMERS.version,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+    }
+    return {
+        "apiVersion": CRDS.api_version,
+        "kind": CRDS.kind,
+        "metadata": {"name": LATECOMERS.group_resource},
+        "spec": {
+            "group": LATECOMERS.group,
+            "scope": "Namespaced",
+            "names": {"plural": LATECOMERS.plural, "kind": LATECOMERS.kind},
+            "versions": [version],
+        },
+    }
+
+
+def test_errors_carry_what_the_server_says(client: Client, namespace: str) -> None:
+    client.create(CONFIG_MAPS, config_map("one"), namespace)
+    with pytest.raises(ApiError) as caught:
+        client.create(CONFIG_MAPS, config_map("one"), namespace)
+    assert is_already_exists(caught.value)
+    assert caught.value.details["name"] == "one"
+    assert str(caught.value) == 'configmaps "one" already exists (409 AlreadyExists)'

@@ -1,0 +1,79 @@
+"""What answers and Status objects become."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from informers import errors
+from informers.errors import ApiError, ConnectionFailed
+
+
+def from_status(code: int = 0, **status: Any) -> ApiError:
+    return ApiError.from_status({"kind": "Status", "code": code, **status})
+
+
+def test_a_status_is_taken_over() -> None:
+    details = {"name": "a", "kind": "pods", "retryAfterSeconds": 3}
+    error = from_status(409, reason="AlreadyExists", message="there", details=details)
+    assert (error.code, error.reason, error.message) == (409, "AlreadyExists", "there")
+    assert (error.details, error.retry_after) == (details, 3.0)
+    assert str(error) == "there (409 AlreadyExists)"
+
+
+def test_the_header_counts_before_the_details() -> None:
+    body = orjson.dumps({"kind": "Status", "details": {"retryAfterSeconds": 3}})
+    assert ApiError.from_response(429, body, "7").retry_after == 7
+    assert ApiError.from_response(429, body, None).retry_after == 3
+    assert ApiError.from_response(429, b"", "Wed, 21 Oct 2026 07:28:00 GMT").retry_after is None
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[]", b'{"kind": "Pod"}', b"\xff"])
+def test_foreign_bodies_do_no_harm(body: bytes) -> None:
+    error = ApiError.from_response(503, body, None)
+    assert (error.code, error.reason) == (503, "ServiceUnavailable")
+
+
+@pytest.mark.parametrize("status", [{}, {"details": None}, {"details": {"causes": None}}])
+def test_poor_statuses_do_no_harm(status: dict[str, Any]) -> None:
+    error = ApiError.from_status(status)
+    assert (error.code, error.causes) == (500, [])
+    assert errors.is_internal_error(error)
+
+
+PREDICATES = {
+    "is_not_found": from_status(404, reason="NotFound"),
+    "is_already_exists": from_status(409, reason="AlreadyExists"),
+    "is_conflict": from_status(409, reason="Conflict"),
+    "is_unauthorized": from_status(401, reason="Unauthorized"),
+    "is_forbidden": from_status(403, reason="Forbidden"),
+    "is_invalid": from_status(422, reason="Invalid"),
+    "is_too_many_requests": from_status(429, reason="TooManyRequests"),
+    "is_internal_error": from_status(500, reason="InternalError"),
+    "is_expired": from_status(410, reason="Expired"),
+    "is_too_large_resource_version": from_status(
+        504, reason="Timeout", details={"causes": [{"reason": "ResourceVersionTooLarge"}]}
+    ),
+    "is_connection_refused": ConnectionFailed("s", "refused", refused=True),
+}
+
+
+@pytest.mark.parametrize("name", PREDICATES)
+def test_predicates_know_their_own_and_no_other(name: str) -> None:
+    predicate = getattr(errors, name)
+    assert [other for other, error in PREDICATES.items() if predicate(error)] == [name]
+    assert not predicate(ValueError("something else"))
+
+
+def test_gone_is_expired_too() -> None:
+    assert errors.is_expired(from_status(410, reason="Gone"))
+    assert errors.is_expired(from_status(410))
+
+
+def test_a_timeout_is_not_yet_a_version_from_the_future() -> None:
+    timeout = from_status(504, reason="Timeout", message="etcd is slow")
+    assert not errors.is_too_large_resource_version(timeout)
+
+
+def test_a_lost_connection_is_told_in_one_line() -> None:
+    assert str(ConnectionFailed("https://s", "two\n  lines")) == "https://s: two lines"

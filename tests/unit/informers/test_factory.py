@@ -1,0 +1,110 @@
+"""One informer per resource and namespace, started and ended together."""
+
+import random
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from informers.client import Client
+from informers.config import ClusterConfig
+from informers.factory import SharedInformerFactory
+from informers.resource import Resource
+from tests.support.apiserver import ApiServer, Exchange, configuration
+from tests.support.clock import FakeClock
+from tests.support.eventually import eventually
+from tests.support.listerwatcher import CONFIG_MAPS, bookmark, config_map
+from workqueue.clock import RealClock
+
+SECRETS = Resource("", "v1", "secrets", "Secret", namespaced=True)
+
+
+def serve(exchange: Exchange) -> None:
+    """Stream one ConfigMap to those who ask for such, and nothing to others."""
+    if "configmaps" in exchange.request.path:
+        exchange.begin()
+        exchange.event("ADDED", config_map("a", 2))
+        exchange.event("BOOKMARK", bookmark(2, end=True)["object"])
+    exchange.silence()
+
+
+@pytest.fixture
+def server(_no_stray_threads: None) -> Iterator[ApiServer]:
+    with ApiServer(*[serve] * 20) as running:
+        yield running
+
+
+@pytest.fixture
+def factory(server: ApiServer) -> Iterator[SharedInformerFactory]:
+    client = Client(ClusterConfig(lambda: configuration(server.url)), clock=RealClock())
+    made = SharedInformerFactory(client, RealClock(), random.Random(1))
+    yield made
+    assert made.shutdown() == []
+    client.close()
+
+
+def test_one_informer_for_all_who_ask(factory: SharedInformerFactory) -> None:
+    first = factory.informer(CONFIG_MAPS, "default")
+    assert factory.informer(CONFIG_MAPS, "default") is first
+    assert factory.informer(CONFIG_MAPS) is not first
+    assert factory.informer(SECRETS, "default") is not first
+    assert len(factory.informers()) == 3
+
+
+def test_indexes_add_up(factory: SharedInformerFactory) -> None:
+    factory.informer(CONFIG_MAPS, indexers={"one": lambda _: []})
+    informer = factory.informer(CONFIG_MAPS, indexers={"one": lambda _: [], "two": lambda _: []})
+    assert sorted(informer.store.indexers) == ["namespace", "one", "two"]
+
+
+def test_start_starts_what_does_not_run_yet(
+    factory: SharedInformerFactory, server: ApiServer
+) -> None:
+    factory.informer(CONFIG_MAPS, "default")
+    factory.start()
+    assert factory.wait_for_cache_sync(10, threading.Event()) == []
+    factory.informer(CONFIG_MAPS)
+    factory.start()
+    assert factory.wait_for_cache_sync(10, threading.Event()) == []
+    assert server.paths() == ["/api/v1/namespaces/default/configmaps", "/api/v1/configmaps"]
+
+
+class TestWaiting:
+    def test_names_what_did_not_sync_in_time(self, factory: SharedInformerFactory) -> None:
+        factory.informer(CONFIG_MAPS, "default")
+        factory.informer(SECRETS)
+        factory.start()
+        assert factory.wait_for_cache_sync(0.2, threading.Event()) == ["secrets in all namespaces"]
+
+    def test_ends_when_told_to(self, factory: SharedInformerFactory) -> None:
+        factory.informer(SECRETS, "ns")
+        factory.start()
+        stop = threading.Event()
+        timer = threading.Timer(0.05, stop.set)
+        timer.start()
+        assert factory.wait_for_cache_sync(None, stop) == ["secrets in ns"]
+        timer.join()
+
+    def test_needs_no_clock_that_moves(self, server: ApiServer) -> None:
+        client = Client(server.config(), clock=FakeClock())
+        factory = SharedInformerFactory(client, FakeClock(), random.Random(1))
+        factory.informer(CONFIG_MAPS, "default")
+        factory.start()
+        assert factory.wait_for_cache_sync(5, threading.Event()) == []
+        assert factory.shutdown() == []
+        client.close()
+
+
+def test_shutdown_is_final_and_may_be_repeated(factory: SharedInformerFactory) -> None:
+    informer = factory.informer(SECRETS)
+    factory.start()
+    eventually(informer.is_alive)
+    assert factory.shutdown() == []
+    assert factory.shutdown() == []
+    late = factory.informer(CONFIG_MAPS)
+    factory.start()
+    assert not late.is_alive()
+    assert factory.wait_for_cache_sync(0, threading.Event()) == [
+        "secrets in all namespaces",
+        "configmaps in all namespaces",
+    ]

@@ -1,0 +1,163 @@
+"""The in-order queue: what comes out, in which batches, and what counts as synced."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from informers.fifo import (
+    BATCH,
+    HIGH_WATER,
+    Bookmark,
+    Closed,
+    Delta,
+    Entry,
+    RealFIFO,
+    ReplacedAll,
+    SyncAll,
+)
+from tests.support.clock import FakeClock
+from tests.support.eventually import eventually
+from tests.support.listerwatcher import config_map
+
+
+@pytest.fixture
+def fifo(clock: FakeClock) -> RealFIFO:
+    return RealFIFO(clock)
+
+
+def text(entry: Entry) -> str:
+    match entry:
+        case Delta(change, obj):
+            return f"{change.name.lower()} {obj['metadata']['name']}"
+        case ReplacedAll(objects, version):
+            return f"list of {len(objects)} at {version}"
+        case SyncAll():
+            return "sync"
+        case Bookmark(version):
+            return f"bookmark {version}"
+
+
+def drain(fifo: RealFIFO) -> list[list[str]]:
+    """The batches that wait, each as short texts."""
+    batches: list[list[str]] = []
+    while fifo.pop(lambda batch, _: batches.append([text(one) for one in batch]), timeout=0):
+        pass
+    return batches
+
+
+def test_nothing_is_merged_or_overtaken(fifo: RealFIFO) -> None:
+    a, b = config_map("a"), config_map("b")
+    fifo.replace([a], "1")
+    fifo.add(b)
+    fifo.update(a)
+    fifo.delete(b)
+    fifo.delete(b)
+    fifo.bookmark("5")
+    fifo.resync()
+    fifo.add(a)
+    assert len(fifo) == 8
+    assert drain(fifo) == [
+        ["list of 1 at 1"],
+        ["added b", "modified a"],
+        ["deleted b"],
+        ["deleted b"],
+        ["bookmark 5"],
+        ["sync"],
+        ["added a"],
+    ]
+
+
+def test_a_batch_has_a_limit(fifo: RealFIFO) -> None:
+    for n in range(BATCH + 1):
+        fifo.add(config_map(f"a{n}"))
+    assert [len(batch) for batch in drain(fifo)] == [BATCH, 1]
+
+
+class TestHasSynced:
+    def test_after_the_first_list_was_processed(self, fifo: RealFIFO) -> None:
+        seen: list[tuple[bool, bool]] = []
+
+        def process(_batch: Sequence[Entry], initial: bool) -> None:  # noqa: FBT001 - a callback
+            seen.append((initial, fifo.has_synced()))
+
+        fifo.replace([], "1")
+        fifo.replace([config_map("a")], "2")
+        assert not fifo.has_synced()
+        assert fifo.pop(process)
+        assert fifo.has_synced()
+        assert fifo.pop(process)
+        assert seen == [(True, False), (False, True)]
+
+    def test_not_after_a_list_that_failed_to_be_processed(self, fifo: RealFIFO) -> None:
+        def fail(_batch: Sequence[Entry], _initial: bool) -> None:  # noqa: FBT001 - a callback
+            raise ValueError("a bug")
+
+        fifo.replace([], "1")
+        with pytest.raises(ValueError, match="a bug"):
+            fifo.pop(fail)
+        assert not fifo.has_synced()
+
+    @pytest.mark.parametrize("first", ["add", "update", "delete"])
+    def test_at_once_when_a_single_object_is_first(self, fifo: RealFIFO, first: str) -> None:
+        getattr(fifo, first)(config_map("a"))
+        assert fifo.has_synced()
+
+    def test_not_before_anything_came(self, fifo: RealFIFO) -> None:
+        fifo.resync()
+        fifo.bookmark("1")
+        assert not fifo.has_synced()
+        assert drain(fifo) == [["bookmark 1"]]
+
+
+class TestPop:
+    def test_gives_up_in_time(self, fifo: RealFIFO, clock: FakeClock) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            popped = pool.submit(fifo.pop, lambda _batch, _initial: None, 5.0)
+            clock.await_waiters()
+            clock.step(4.9)
+            assert not popped.done()
+            clock.step(0.1)
+            assert popped.result(5) is False
+
+    def test_wakes_up_for_an_entry(self, fifo: RealFIFO) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            popped = pool.submit(fifo.pop, lambda _batch, _initial: None)
+            fifo.add(config_map("a"))
+            assert popped.result(5) is True
+
+    def test_wakes_up_when_the_queue_is_closed(self, fifo: RealFIFO) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            popped = pool.submit(fifo.pop, lambda _batch, _initial: None)
+            fifo.close()
+            with pytest.raises(Closed):
+                popped.result(5)
+
+
+def test_a_closed_queue_is_drained_but_takes_nothing(fifo: RealFIFO) -> None:
+    fifo.add(config_map("a"))
+    fifo.close()
+    with pytest.raises(Closed):
+        fifo.add(config_map("b"))
+    with pytest.raises(Closed):
+        drain(fifo)
+    assert len(fifo) == 0
+
+
+def test_producers_wait_for_a_consumer_that_is_far_behind(fifo: RealFIFO) -> None:
+    with ThreadPoolExecutor(2) as pool:
+
+        def process(_batch: Sequence[Entry], _initial: bool) -> None:  # noqa: FBT001 - a callback
+            filler = pool.submit(fill)
+            eventually(lambda: len(fifo) == HIGH_WATER)
+            waiting.append(not filler.done())
+
+        def fill() -> None:
+            for n in range(HIGH_WATER + 1):
+                fifo.add(config_map(f"b{n}"))
+
+        waiting: list[bool] = []
+        fifo.add(config_map("a"))
+        fifo.pop(process)
+        eventually(lambda: len(fifo) == HIGH_WATER + 1)
+    assert waiting == [True]

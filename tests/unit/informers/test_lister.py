@@ -1,0 +1,52 @@
+"""Reads out of a store as the server would answer."""
+
+import pytest
+
+from informers.errors import ApiError, is_not_found
+from informers.lister import Lister
+from informers.store import NAMESPACE_INDEX, Object, Store, meta_namespace_index
+from tests.support.listerwatcher import CONFIG_MAPS
+
+
+def labelled(namespace: str, name: str, **labels: str) -> Object:
+    metadata = {"namespace": namespace, "name": name, "labels": labels}
+    return {"metadata": metadata}
+
+
+@pytest.fixture(params=[True, False], ids=["indexed", "unindexed"])
+def lister(request: pytest.FixtureRequest) -> Lister:
+    store = Store({NAMESPACE_INDEX: meta_namespace_index} if request.param else {})
+    store.add(labelled("x", "a", app="one", tier="back"))
+    store.add(labelled("x", "b", app="two"))
+    store.add(labelled("y", "a", app="one"))
+    store.add({"metadata": {"namespace": "y", "name": "bare"}})
+    return Lister(store, CONFIG_MAPS)
+
+
+def keys(objects: list[Object]) -> list[str]:
+    return sorted(f"{obj['metadata']['namespace']}/{obj['metadata']['name']}" for obj in objects)
+
+
+def test_lists_everything_or_a_namespace(lister: Lister) -> None:
+    assert keys(lister.list()) == ["x/a", "x/b", "y/a", "y/bare"]
+    assert keys(lister.list("y")) == ["y/a", "y/bare"]
+    assert lister.list("z") == []
+
+
+def test_selects_by_all_labels(lister: Lister) -> None:
+    assert keys(lister.list(selector={"app": "one"})) == ["x/a", "y/a"]
+    assert keys(lister.list("x", {"app": "one", "tier": "back"})) == ["x/a"]
+    assert lister.list("x", {"app": "two", "tier": "back"}) == []
+
+
+def test_gets_one_or_tells_that_there_is_none(lister: Lister) -> None:
+    assert lister.get("a", "x")["metadata"]["labels"]["tier"] == "back"
+    with pytest.raises(ApiError) as caught:
+        lister.get("c", "x")
+    assert is_not_found(caught.value)
+    assert str(caught.value) == 'configmaps "c" not found (404 NotFound)'
+
+
+def test_an_index_that_is_not_there_is_an_error(lister: Lister) -> None:
+    with pytest.raises(KeyError):
+        lister.by_index("nope", "x")

@@ -1,0 +1,525 @@
+"""What a reflector asks the server and what it makes of the answers, as whole sequences."""
+
+import random
+from typing import Any
+
+import pytest
+
+from informers.errors import ApiError, ConnectionFailed
+from informers.reflector import Reflector
+from informers.resource import Resource
+from informers.store import Object, Objects, Store
+from tests.support.listerwatcher import (
+    CONFIG_MAPS,
+    InstantClock,
+    ScriptedListerWatcher,
+    Stream,
+    bookmark,
+    config_map,
+    event,
+    listed,
+    status,
+)
+
+EXPIRED = ApiError(410, "Expired", "too old resource version")
+GONE = ApiError(410, "Gone", "gone")
+BUSY = ApiError(429, "TooManyRequests", "busy", retry_after=None)
+REFUSED = ConnectionFailed("https://test", "connection refused", refused=True)
+DROPPED = ConnectionFailed("https://test", "connection reset", dropped=True)
+QUIET = ConnectionFailed("https://test", "no answer in time", timed_out=True)
+NO_NAME = ConnectionFailed("https://test", "no such host")
+
+
+class Recorder(Store):
+    """A store that remembers how it was filled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[tuple[str, Any]] = []
+
+    def add(self, obj: Object) -> Object | None:
+        self.calls.append(("add", obj["metadata"]["name"]))
+        return super().add(obj)
+
+    def update(self, obj: Object) -> Object | None:
+        self.calls.append(("update", obj["metadata"]["name"]))
+        return super().add(obj)
+
+    def delete(self, obj: Any) -> Object | None:
+        self.calls.append(("delete", obj["metadata"]["name"]))
+        return super().delete(obj)
+
+    def replace(self, objects: Any, version: str) -> dict[str, Object]:
+        self.calls.append((f"replace at {version}", [one["metadata"]["name"] for one in objects]))
+        return super().replace(objects, version)
+
+    def bookmark(self, version: str) -> None:
+        self.calls.append(("bookmark", version))
+        super().bookmark(version)
+
+
+class Run:
+    """A reflector that has run until the end of a script."""
+
+    def __init__(self, clock: InstantClock, *answers: Any, streaming: bool = False) -> None:
+        self.source = ScriptedListerWatcher(*answers, streaming=streaming, clock=clock)
+        self.store = Recorder()
+        self.errors: list[Exception] = []
+        self.clock = clock
+        self.reflector = Reflector(
+            CONFIG_MAPS,
+            self.source,
+            self.store,
+            clock=clock,
+            rng=random.Random(1),
+        )
+        self.source.at_end = self.reflector.stop
+        self.reflector.watch_error_handler = self._on_error
+
+    def _on_error(self, resource: Resource, error: Exception) -> None:
+        assert resource == CONFIG_MAPS
+        self.errors.append(error)
+
+    def go(self) -> "Run":
+        self.reflector.run()
+        assert all(one.closed for one in self.source.answers if isinstance(one, Stream))
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(obj["metadata"]["name"] for obj in self.store.list())
+
+    @property
+    def versions(self) -> list[tuple[str, str | None]]:
+        """Verb and resourceVersion of each request."""
+        return [(verb, query.get("resourceVersion")) for verb, query in self.source.requests]
+
+
+def a_list(version: str, limit: int = 500) -> tuple[str, dict[str, Any]]:
+    return "list", {"resourceVersion": version, "limit": limit}
+
+
+def a_watch(version: str) -> tuple[str, dict[str, Any]]:
+    return "watch", {"resourceVersion": version, "allowWatchBookmarks": True}
+
+
+def a_stream(version: str) -> tuple[str, dict[str, Any]]:
+    return "watch", {
+        "resourceVersion": version,
+        "resourceVersionMatch": "NotOlderThan",
+        "sendInitialEvents": True,
+        "allowWatchBookmarks": True,
+    }
+
+
+A1, B2, C3, A4 = (
+    config_map("a", 1),
+    config_map("b", 2),
+    config_map("c", 3),
+    config_map("a", 4),
+)
+
+
+def test_lists_then_watches_from_there(instant: InstantClock) -> None:
+    changes = Stream(
+        event("ADDED", C3),
+        event("MODIFIED", A4),
+        event("DELETED", config_map("b", 5)),
+        bookmark(9),
+    )
+    run = Run(instant, listed(2, A1, B2), changes).go()
+    assert run.source.requests == [a_list("0"), a_watch("2")]
+    assert run.store.calls == [
+        ("replace at 2", ["a", "b"]),
+        ("add", "c"),
+        ("update", "a"),
+        ("delete", "b"),
+        ("bookmark", "9"),
+    ]
+    assert run.store.resource_version == "9"
+    assert run.errors == []
+
+
+def test_a_stream_that_ends_is_followed_by_a_watch_at_once(instant: InstantClock) -> None:
+    streams = Stream(event("ADDED", C3)), Stream(bookmark(8)), Stream(300.0), Stream(bookmark(9))
+    run = Run(instant, listed(2, A1), *streams).go()
+    assert run.versions[1:] == [("watch", "2"), ("watch", "3"), ("watch", "8"), ("watch", "8")]
+    assert instant.waits == []
+
+
+@pytest.mark.parametrize("broken", [QUIET, DROPPED])
+def test_a_stream_that_breaks_is_one_that_ends(
+    instant: InstantClock, broken: ConnectionFailed
+) -> None:
+    run = Run(instant, listed(2, A1), Stream(event("ADDED", C3), broken), Stream(bookmark(5))).go()
+    assert run.versions == [("list", "0"), ("watch", "2"), ("watch", "3")]
+    assert (instant.waits, run.errors) == ([], [])
+
+
+def test_a_quiet_connection_is_replaced_without_a_list_or_a_delay(instant: InstantClock) -> None:
+    run = Run(instant, listed(2, A1), Stream(75.0, QUIET), Stream(75.0, QUIET), Stream(9.0)).go()
+    assert run.versions == [("list", "0"), ("watch", "2"), ("watch", "2"), ("watch", "2")]
+    assert instant.waits == []
+
+
+def test_a_watch_that_ends_at_once_without_an_event_backs_off_and_lists(
+    instant: InstantClock,
+) -> None:
+    run = Run(instant, listed(2, A1), Stream(0.9), listed(4, A4), Stream(bookmark(5))).go()
+    assert run.source.requests == [a_list("0"), a_watch("2"), a_list("2", 0), a_watch("4")]
+    assert len(instant.waits) == 1
+    assert run.errors == []
+
+
+def test_watches_ask_to_be_ended_after_five_to_ten_minutes(instant: InstantClock) -> None:
+    run = Run(instant, listed(2, A1), *(Stream(bookmark(n)) for n in range(50))).go()
+    assert all(300 <= seconds < 600 for seconds in run.source.timeouts)
+    assert len(set(run.source.timeouts)) > 30
+
+
+class TestExpiry:
+    @pytest.mark.parametrize("expired", [EXPIRED, GONE])
+    def test_of_a_watch_lists_at_the_last_version_after_a_delay(
+        self, instant: InstantClock, expired: ApiError
+    ) -> None:
+        script = listed(2, A1), expired, listed(9, A4), Stream(bookmark(10))
+        run = Run(instant, *script).go()
+        assert run.versions == [("list", "0"), ("watch", "2"), ("list", "2"), ("watch", "9")]
+        assert len(instant.waits) == 1
+        assert run.errors == [expired]
+
+    def test_in_the_stream_is_not_told_as_an_error(self, instant: InstantClock) -> None:
+        stream = Stream(event("ADDED", C3), status(410, "Expired", "too old"))
+        run = Run(instant, listed(2, A1), stream, listed(9, A4), Stream(bookmark(10))).go()
+        assert run.versions == [("list", "0"), ("watch", "2"), ("list", "3"), ("watch", "9")]
+        assert (run.names, run.errors) == (["a"], [])
+
+    def test_of_a_list_is_mended_by_a_consistent_one_at_once(self, instant: InstantClock) -> None:
+        script = (
+            *(listed(10, A1), EXPIRED),
+            *(EXPIRED, listed(20, A4), Stream(bookmark(21), status(500, "InternalError"))),
+            *(listed(30, A4), Stream(bookmark(31))),
+        )
+        run = Run(instant, *script).go()
+        assert [one for one in run.versions if one[0] == "list"] == [
+            ("list", "0"),
+            ("list", "10"),
+            ("list", ""),
+            ("list", "21"),
+        ]
+        assert len(instant.waits) == 2
+
+    @pytest.mark.parametrize(
+        "error",
+        [
+            ApiError(
+                504,
+                "Timeout",
+                "Too large resource version: 20",
+                details={"causes": [{"reason": "ResourceVersionTooLarge"}]},
+            ),
+            ApiError(
+                504,
+                "Timeout",
+                "x",
+                details={"causes": [{"message": "Too large resource version"}]},
+            ),
+            ApiError(504, "Timeout", "Too large resource version: 20, current: 10"),
+        ],
+    )
+    def test_has_a_version_from_the_future_for_its_twin(
+        self, instant: InstantClock, error: ApiError
+    ) -> None:
+        script = listed(20, A1), GONE, error, listed(10, A1), Stream(bookmark(11))
+        run = Run(instant, *script).go()
+        assert run.versions[2:] == [("list", "20"), ("list", ""), ("watch", "10")]
+
+    def test_stays_marked_until_a_list_succeeds(self, instant: InstantClock) -> None:
+        script = (
+            *(listed(10, A1), GONE, EXPIRED, NO_NAME),
+            *(listed(20, A1), GONE, listed(30, A1), Stream(bookmark(31))),
+        )
+        run = Run(instant, *script).go()
+        lists = [version for verb, version in run.versions if verb == "list"]
+        assert lists == ["0", "10", "", "", "20"]
+
+
+class TestPages:
+    def test_are_put_together(self, instant: InstantClock) -> None:
+        pages = listed(5, A1, token="x"), listed(5, B2, token="y"), listed(5, C3)
+        run = Run(instant, *pages, Stream(bookmark(6))).go()
+        assert run.source.requests == [
+            a_list("0"),
+            ("list", {"limit": 500, "continue": "x"}),
+            ("list", {"limit": 500, "continue": "y"}),
+            a_watch("5"),
+        ]
+        assert run.names == ["a", "b", "c"]
+
+    def test_are_not_asked_for_at_a_version_of_ones_own(self, instant: InstantClock) -> None:
+        run = Run(instant, listed(5, A1), GONE, listed(6, A1), Stream(bookmark(7))).go()
+        assert run.source.requests[2] == a_list("5", 0)
+
+    def test_stick_once_the_server_pages_a_list_of_any_version(
+        self, instant: InstantClock
+    ) -> None:
+        first = listed(5, A1, token="x"), listed(5, B2)
+        run = Run(instant, *first, GONE, listed(6, A1), Stream(bookmark(7))).go()
+        assert run.source.requests[3] == a_list("5", 500)
+
+    def test_fall_back_to_one_piece_when_the_token_expires(self, instant: InstantClock) -> None:
+        pages = listed(5, A1, token="x"), EXPIRED, listed(7, A4, B2)
+        run = Run(instant, *pages, Stream(bookmark(8))).go()
+        assert run.source.requests[2:] == [("list", {"resourceVersion": "0"}), a_watch("7")]
+        assert (run.names, run.errors) == (["a", "b"], [])
+
+    def test_that_are_no_lists_change_nothing(self, instant: InstantClock) -> None:
+        script = listed(5, A1), GONE, {"error": "proxy"}, listed(6, A1, B2), Stream(bookmark(7))
+        run = Run(instant, *script).go()
+        assert [call for call, _ in run.store.calls if "replace" in call] == [
+            "replace at 5",
+            "replace at 6",
+        ]
+
+
+class TestBusyOrAwayServer:
+    @pytest.mark.parametrize("error", [REFUSED, BUSY, DROPPED, QUIET])
+    def test_costs_no_list_when_a_watch_is_opened(
+        self, instant: InstantClock, error: Exception
+    ) -> None:
+        run = Run(instant, listed(2, A1), *[error] * 4, Stream(bookmark(3))).go()
+        assert run.source.requests == [a_list("0"), *[a_watch("2")] * 5]
+        assert len(instant.waits) == 4
+        assert run.errors == []
+
+    def test_costs_no_list_when_it_says_so_in_the_stream(self, instant: InstantClock) -> None:
+        busy = Stream(event("ADDED", C3), status(429, "TooManyRequests"))
+        run = Run(instant, listed(2, A1), BUSY, busy, Stream(bookmark(4))).go()
+        assert run.versions == [("list", "0"), ("watch", "2"), ("watch", "2"), ("watch", "3")]
+        assert len(instant.waits) == 2
+
+    def test_is_left_alone_as_long_as_it_asks(self, instant: InstantClock) -> None:
+        busy = ApiError(429, "TooManyRequests", "busy", retry_after=40.0)
+        Run(instant, listed(2, A1), busy, Stream(bookmark(4))).go()
+        assert instant.waits == [40.0]
+
+    def test_is_asked_less_and_less_often(self, instant: InstantClock) -> None:
+        Run(instant, *[REFUSED] * 40).go()
+        base = [min(0.8 * 2**n, 30.0) for n in range(40)]
+        assert len(instant.waits) == 40
+        for wait, least in zip(instant.waits, base, strict=True):
+            assert least <= wait <= 2 * least
+
+    def test_shares_one_backoff_among_lists_and_watches(self, instant: InstantClock) -> None:
+        script = NO_NAME, listed(2, A1), REFUSED, Stream(status(429, "TooManyRequests"))
+        Run(instant, *script, Stream(bookmark(4))).go()
+        for wait, least in zip(instant.waits, (0.8, 1.6, 3.2), strict=True):
+            assert least <= wait <= 2 * least
+
+
+class TestErrors:
+    def test_reach_the_handler_and_are_got_over(self, instant: InstantClock) -> None:
+        forbidden = ApiError(403, "Forbidden", "no")
+        script = NO_NAME, listed(2, A1), forbidden, listed(3, A1, B2), Stream(bookmark(4))
+        run = Run(instant, *script).go()
+        assert run.errors == [NO_NAME, forbidden]
+        assert run.names == ["a", "b"]
+        assert run.reflector.last_error is None
+
+    def test_of_the_handler_do_no_harm(self, instant: InstantClock) -> None:
+        run = Run(instant, NO_NAME, listed(2, A1), Stream(bookmark(4)))
+
+        def fail(_resource: Resource, _error: Exception) -> None:
+            raise RuntimeError("a mistake")
+
+        run.reflector.watch_error_handler = fail
+        assert run.go().names == ["a"]
+
+    def test_show_as_the_last_one_while_they_last(self, instant: InstantClock) -> None:
+        seen: list[Exception | None] = []
+        run = Run(instant, NO_NAME, listed(2, A1), Stream(lambda: seen.append(last()), 2.0))
+
+        def last() -> Exception | None:
+            return run.reflector.last_error
+
+        run.reflector.watch_error_handler = lambda _, __: seen.append(last())
+        run.go()
+        assert seen == [NO_NAME, None]
+
+    def test_in_the_stream_lead_to_a_list(self, instant: InstantClock) -> None:
+        broken = Stream(event("ADDED", B2), status(500, "InternalError", "StoreReadError"))
+        run = Run(instant, listed(1, A1), broken, listed(7, C3), Stream(bookmark(8))).go()
+        assert run.versions == [("list", "0"), ("watch", "1"), ("list", "2"), ("watch", "7")]
+        assert (run.names, run.errors) == (["c"], [])
+
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"type": "ADDED", "object": {"kind": "ConfigMap"}},
+            {"type": "ADDED", "object": {"kind": "ConfigMap", "metadata": {"name": "x"}}},
+            {"type": "ADDED", "object": {**B2, "kind": "Secret"}},
+            {"type": "ADDED", "object": {"metadata": {"resourceVersion": "5"}}},
+            {"type": "RENAMED", "object": B2},
+            {"object": B2},
+        ],
+    )
+    def test_of_single_events_lose_just_these(
+        self, instant: InstantClock, odd: dict[str, Any]
+    ) -> None:
+        run = Run(instant, listed(1, A1), Stream(odd, event("ADDED", C3)), Stream(2.0)).go()
+        assert run.versions == [("list", "0"), ("watch", "1"), ("watch", "3")]
+        assert (run.names, run.errors) == (["a", "c"], [])
+
+
+class TestStreamingList:
+    def test_is_one_request_for_everything(self, instant: InstantClock) -> None:
+        stream = Stream(
+            event("ADDED", A1), event("ADDED", B2), bookmark(7, end=True), event("ADDED", C3)
+        )
+        run = Run(instant, stream, Stream(bookmark(9)), streaming=True).go()
+        assert run.source.requests == [a_stream(""), a_watch("3")]
+        assert run.store.calls[:2] == [("replace at 7", ["a", "b"]), ("add", "c")]
+        assert run.errors == []
+
+    def test_takes_in_changes_on_the_way(self, instant: InstantClock) -> None:
+        stream = Stream(
+            event("ADDED", A1),
+            event("ADDED", B2),
+            event("MODIFIED", A4),
+            event("DELETED", config_map("b", 5)),
+            bookmark(5, end=True),
+        )
+        run = Run(instant, stream, streaming=True).go()
+        assert run.store.calls == [("replace at 5", ["a"])]
+        assert run.store.list() == [A4]
+
+    @pytest.mark.parametrize("end", [False, "yes"])
+    def test_is_complete_at_the_annotated_bookmark_only(
+        self,
+        instant: InstantClock,
+        end: bool | str,  # noqa: FBT001 - a parameter of the test
+    ) -> None:
+        early = Stream(event("ADDED", A1), bookmark(3, end=end))
+        whole = Stream(event("ADDED", B2), bookmark(8, end=True))
+        run = Run(instant, early, whole, streaming=True).go()
+        assert run.source.requests == [a_stream(""), a_stream("")]
+        assert run.store.calls == [("replace at 8", ["b"])]
+
+    def test_falls_back_to_a_list_for_this_attempt(self, instant: InstantClock) -> None:
+        invalid = ApiError(422, "Invalid", "sendInitialEvents: forbidden")
+        script = (
+            *(invalid, listed(2, A1), Stream(bookmark(3), status(500, "InternalError"))),
+            Stream(event("ADDED", B2), bookmark(8, end=True)),
+        )
+        run = Run(instant, *script, streaming=True).go()
+        assert run.source.requests == [a_stream(""), a_list("0"), a_watch("2"), a_stream("3")]
+        assert (run.names, run.errors) == (["b"], [])
+
+    @pytest.mark.parametrize("error", [REFUSED, BUSY])
+    def test_waits_for_a_busy_server(self, instant: InstantClock, error: Exception) -> None:
+        stream = Stream(bookmark(8, end=True), bookmark(9))
+        run = Run(instant, error, error, stream, streaming=True).go()
+        assert run.source.requests == [a_stream("")] * 3
+        assert len(instant.waits) == 2
+
+    def test_starts_anew_without_a_version_that_is_no_longer_there(
+        self, instant: InstantClock
+    ) -> None:
+        first = Stream(bookmark(8, end=True), status(410, "Expired"))
+        run = Run(
+            instant, first, EXPIRED, Stream(bookmark(9, end=True), bookmark(10)), streaming=True
+        ).go()
+        assert run.source.requests == [a_stream(""), a_stream("8"), a_stream("")]
+        assert len(instant.waits) == 1
+
+    def test_does_not_insist_when_that_expires_too(self, instant: InstantClock) -> None:
+        script = EXPIRED, EXPIRED, listed(2, A1), Stream(bookmark(3))
+        run = Run(instant, *script, streaming=True).go()
+        assert run.source.requests == [a_stream(""), a_stream(""), a_list(""), a_watch("2")]
+
+    def test_begins_from_nothing_when_the_stream_breaks(self, instant: InstantClock) -> None:
+        broken = Stream(event("ADDED", A1), DROPPED)
+        run = Run(
+            instant, broken, Stream(event("ADDED", B2), bookmark(8, end=True), 2.0), streaming=True
+        )
+        assert run.go().store.calls == [("replace at 8", ["b"])]
+        assert instant.waits == []
+
+
+class TestTransform:
+    def test_drops_managed_fields_by_default(self, instant: InstantClock) -> None:
+        def managed(name: str, version: int) -> Object:
+            obj = config_map(name, version)
+            obj["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+            return obj
+
+        stream = Stream(event("ADDED", managed("b", 2)))
+        run = Run(instant, listed(1, managed("a", 1)), stream).go()
+        assert [sorted(obj["metadata"]) for obj in run.store.list()] == [
+            ["name", "namespace", "resourceVersion"]
+        ] * 2
+
+    @pytest.mark.parametrize("streaming", [False, True])
+    def test_is_applied_once_to_each_object(
+        self, instant: InstantClock, *, streaming: bool
+    ) -> None:
+        first = Stream(
+            event("ADDED", config_map("a", 1)), bookmark(1, end=True), event("ADDED", B2)
+        )
+        script = [first] if streaming else [listed(1, config_map("a", 1)), first]
+        run = Run(instant, *script, streaming=streaming)
+        seen: list[str] = []
+
+        def mark(obj: Object) -> Object:
+            seen.append(f"{obj['metadata']['name']}{'!' if 'seen' in obj else ''}")
+            return {**obj, "seen": True}
+
+        run.reflector.transform = mark
+        run.go()
+        assert seen == (["a", "b"] if streaming else ["a", "a", "b"])
+        assert all("seen" in obj for obj in run.store.list())
+
+    def test_that_raises_loses_the_event_but_fails_the_list(self, instant: InstantClock) -> None:
+        stream = Stream(event("ADDED", B2), event("ADDED", C3))
+        run = Run(instant, listed(1, B2), listed(1, A1), stream)
+
+        def refuse_b(obj: Object) -> Object:
+            if obj["metadata"]["name"] == "b":
+                raise ValueError("not b")
+            return obj
+
+        run.reflector.transform = refuse_b
+        run.go()
+        assert [str(error) for error in run.errors] == ["not b"]
+        assert run.names == ["a", "c"]
+
+
+def test_list_items_get_the_kind_that_servers_leave_out(instant: InstantClock) -> None:
+    bare = config_map("a", 1)
+    del bare["kind"], bare["apiVersion"]
+    run = Run(instant, listed(1, bare)).go()
+    assert run.store.list() == [config_map("a", 1)]
+
+
+def test_a_version_is_not_taken_from_objects_in_any_order(instant: InstantClock) -> None:
+    """A watch from "0" begins with what exists, newest or oldest first."""
+    initial = Stream(event("ADDED", C3), event("ADDED", A1))
+    run = Run(instant, listed(0), initial, Stream(event("ADDED", B2), bookmark(9)), Stream()).go()
+    assert run.versions == [("list", "0"), ("watch", "0"), ("watch", "0"), ("watch", "9")]
+
+
+def test_the_age_of_the_last_message_counts_from_any_event(instant: InstantClock) -> None:
+    run = Run(instant, listed(1, A1), Stream(30.0, bookmark(2), 7.0)).go()
+    assert instant.monotonic() - run.reflector.last_message == 7.0
+
+
+def test_stop_interrupts_the_source_and_tells_no_error(instant: InstantClock) -> None:
+    run = Run(instant, listed(1, A1)).go()
+    assert run.source.interrupted
+    assert run.errors == []
+
+
+def test_objects_of_a_list_are_the_stored_ones(instant: InstantClock) -> None:
+    objects: Objects = [A1, B2]
+    run = Run(instant, listed(2, *objects)).go()
+    assert run.store.get("default/a") is A1

@@ -1,0 +1,356 @@
+"""The shared informer: what handlers are told, when, and how it ends."""
+
+import random
+from collections.abc import Callable, Iterator
+
+import pytest
+from structlog.testing import capture_logs
+
+from informers.errors import ConnectionFailed
+from informers.handlers import ResourceEventHandlerFuncs
+from informers.listener import AFTER_FAILURE
+from informers.shared import SharedIndexInformer
+from informers.store import Object
+from tests.support.clock import FakeClock
+from tests.support.eventually import eventually
+from tests.support.fakesource import FakeSource
+from tests.support.listerwatcher import CONFIG_MAPS
+from tests.support.picture import Picture
+
+Make = Callable[..., SharedIndexInformer]
+
+
+@pytest.fixture
+def source() -> FakeSource:
+    source = FakeSource(streaming=True)
+    source.write("a", 1)
+    source.write("b", 1)
+    return source
+
+
+@pytest.fixture
+def make(clock: FakeClock, source: FakeSource, _no_stray_threads: None) -> Iterator[Make]:
+    """Make informers; they are stopped at the end."""
+    made: list[SharedIndexInformer] = []
+
+    def build(resync_period: float = 0.0) -> SharedIndexInformer:
+        rng = random.Random(1)
+        made.append(
+            SharedIndexInformer(
+                CONFIG_MAPS, source, clock=clock, rng=rng, resync_period=resync_period
+            )
+        )
+        return made[-1]
+
+    yield build
+    for informer in made:
+        informer.stop()
+        assert informer.join() == []
+
+
+class Resyncs:
+    """Counts what a handler is shown again."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def on_add(self, obj: Object, is_in_initial_list: bool) -> None:  # noqa: FBT001 - client-go's
+        pass
+
+    def on_update(self, old: Object, new: Object) -> None:
+        self.seen.append(("sync " if old is new else "update ") + new["metadata"]["name"])
+
+    def on_delete(self, obj: object) -> None:
+        pass
+
+    def has_seen(self, count: int) -> Callable[[], bool]:
+        return lambda: len(self.seen) == count
+
+
+class TestEvents:
+    def test_begin_with_what_is_there(self, make: Make, source: FakeSource) -> None:
+        informer, picture = make(), Picture()
+        registration = informer.add_event_handler(picture)
+        assert not registration.has_synced()
+        informer.start()
+        eventually(registration.has_synced)
+        source.write("c", 1)
+        source.write("a", 2)
+        source.remove("b")
+        eventually(lambda: len(picture.events) == 5)
+        assert picture.events == ["initial a", "initial b", "add c", "update a", "delete b"]
+
+    def test_missed_ones_are_made_up_by_a_list(
+        self, make: Make, source: FakeSource, clock: FakeClock
+    ) -> None:
+        informer, picture = make(), Picture()
+        informer.add_event_handler(picture)
+        informer.start()
+        eventually(lambda: len(picture.events) == 2)
+        source.expire(in_stream=True)
+        source.remove("a")
+        source.write("b", 2)
+        source.write("c", 1)
+        clock.await_waiters()
+        clock.step(5)
+        eventually(lambda: len(picture.events) == 5)
+        assert picture.events[2:] == ["lost a", "update b", "add c"]
+        assert (picture.faults, len(informer.store)) == ([], 2)
+
+    def test_of_a_store_are_never_ahead_of_it(self, make: Make) -> None:
+        informer = make()
+        missing: list[str] = []
+
+        def check(obj: Object, _initial: bool) -> None:  # noqa: FBT001 - client-go's
+            if informer.store.get(f"default/{obj['metadata']['name']}") is None:
+                missing.append(obj["metadata"]["name"])
+
+        registration = informer.add_event_handler(ResourceEventHandlerFuncs(add=check))
+        informer.start()
+        eventually(registration.has_synced)
+        assert missing == []
+
+
+class TestHandlers:
+    def test_that_come_late_get_everything_once(self, make: Make, source: FakeSource) -> None:
+        informer = make()
+        informer.start()
+        eventually(informer.has_synced)
+        late = Picture()
+        registration = informer.add_event_handler(late)
+        source.write("c", 1)
+        eventually(lambda: len(late.events) == 3)
+        assert late.events == ["initial a", "initial b", "add c"]
+        assert registration.has_synced()
+
+    def test_that_hang_keep_nobody_waiting(self, make: Make) -> None:
+        informer, stuck, free = make(), Picture(), Picture()
+        stuck.gate.clear()
+        slow = informer.add_event_handler(stuck)
+        informer.add_event_handler(free)
+        informer.start()
+        eventually(lambda: len(free.events) == 2)
+        assert (stuck.events, slow.has_synced(), informer.has_synced()) == ([], False, True)
+        stuck.gate.set()
+        eventually(slow.has_synced)
+
+    def test_that_raise_lose_that_event_and_rest(self, make: Make, clock: FakeClock) -> None:
+        informer, other = make(), Picture()
+        seen: list[str] = []
+
+        def fail_on_a(obj: Object, _initial: bool) -> None:  # noqa: FBT001 - client-go's
+            seen.append(obj["metadata"]["name"])
+            if seen[-1] == "a":
+                raise ValueError("no a, please")
+
+        failing = informer.add_event_handler(ResourceEventHandlerFuncs(add=fail_on_a))
+        informer.add_event_handler(other)
+        with capture_logs() as logs:
+            informer.start()
+            clock.await_waiters()
+            assert seen == ["a"]
+            clock.step(AFTER_FAILURE)
+            eventually(lambda: seen == ["a", "b"])
+        eventually(lambda: len(other.events) == 2)
+        assert [entry["event"] for entry in logs] == ["handler_failed"]
+        assert informer.has_synced()
+        assert not failing.has_synced()
+
+    def test_can_be_taken_off(self, make: Make, source: FakeSource) -> None:
+        informer, gone, kept = make(), Picture(), Picture()
+        registration = informer.add_event_handler(gone)
+        informer.add_event_handler(kept)
+        informer.start()
+        eventually(lambda: len(gone.events) == len(kept.events) == 2)
+        registration.remove()
+        registration.remove()
+        source.write("c", 1)
+        eventually(lambda: len(kept.events) == 3)
+        assert len(gone.events) == 2
+
+    def test_of_another_informer_are_not_taken_off(self, make: Make) -> None:
+        informer, other, picture = make(), make(), Picture()
+        registration = informer.add_event_handler(picture)
+        other.remove_event_handler(registration)
+        informer.start()
+        eventually(registration.has_synced)
+
+    def test_count_twice_when_added_twice(self, make: Make) -> None:
+        informer, seen = make(), []
+        handler = ResourceEventHandlerFuncs(add=lambda obj, _: seen.append(obj))
+        one, two = informer.add_event_handler(handler), informer.add_event_handler(handler)
+        informer.start()
+        eventually(lambda: one.has_synced() and two.has_synced())
+        assert len(seen) == 4
+
+
+class TestResync:
+    def test_shows_everything_again_without_a_request(
+        self, make: Make, source: FakeSource, clock: FakeClock
+    ) -> None:
+        informer, handler, other = make(), Resyncs(), Resyncs()
+        registration = informer.add_event_handler(handler, resync_period=60)
+        informer.add_event_handler(other)
+        informer.start()
+        eventually(registration.has_synced)
+        for n in range(1, 4):
+            clock.await_waiters()
+            clock.step(60)
+            eventually(handler.has_seen(2 * n))
+        assert handler.seen == ["sync a", "sync b"] * 3
+        assert (other.seen, source.lists, source.watches) == ([], 0, 1)
+
+    def test_periods_are_each_handlers_own(self, make: Make, clock: FakeClock) -> None:
+        informer, often, seldom = make(), Resyncs(), Resyncs()
+        informer.add_event_handler(often, resync_period=10)
+        informer.add_event_handler(seldom, resync_period=30)
+        informer.start()
+        eventually(informer.has_synced)
+        for n in range(1, 7):
+            clock.await_waiters()
+            clock.step(10)
+            eventually(often.has_seen(2 * n))
+        eventually(lambda: len(seldom.seen) == 4)
+
+    def test_period_of_the_informer_is_the_default(self, make: Make, clock: FakeClock) -> None:
+        informer, default, never = make(resync_period=20), Resyncs(), Resyncs()
+        informer.add_event_handler(default)
+        informer.add_event_handler(never, resync_period=0)
+        informer.start()
+        eventually(informer.has_synced)
+        clock.await_waiters()
+        clock.step(20)
+        eventually(lambda: len(default.seen) == 2)
+        assert never.seen == []
+
+
+class TestStart:
+    def test_may_come_twice(self, make: Make) -> None:
+        informer = make()
+        informer.start()
+        informer.start()
+        eventually(informer.has_synced)
+
+    def test_closes_the_time_for_settings(self, make: Make) -> None:
+        informer = make()
+        informer.start()
+        with pytest.raises(RuntimeError, match="started already"):
+            informer.set_transform(lambda obj: obj)
+        with pytest.raises(RuntimeError, match="started already"):
+            informer.set_watch_error_handler(lambda _resource, _error: None)
+
+    def test_leaves_time_for_indexers(self, make: Make) -> None:
+        informer = make()
+        informer.start()
+        eventually(informer.has_synced)
+        informer.add_indexers({"value": lambda obj: [obj["data"]["value"]]})
+        assert len(informer.store.by_index("value", "1")) == 2
+
+    def test_uses_the_transform(self, make: Make) -> None:
+        informer = make()
+        informer.set_transform(lambda obj: {**obj, "data": None})
+        informer.start()
+        eventually(informer.has_synced)
+        assert [obj["data"] for obj in informer.store.list()] == [None, None]
+
+    def test_uses_the_error_handler(self, make: Make, source: FakeSource) -> None:
+        errors: list[str] = []
+        source.interrupt()
+        informer = make()
+        informer.set_watch_error_handler(
+            lambda resource, error: errors.append(f"{resource.plural}: {error}")
+        )
+        informer.start()
+        eventually(lambda: errors)
+        assert errors == ["configmaps: https://fake: closed"]
+        assert isinstance(informer.last_error, ConnectionFailed)
+
+
+class TestStop:
+    def test_ends_all_threads_and_takes_no_more(self, make: Make) -> None:
+        informer, picture = make(), Picture()
+        registration = informer.add_event_handler(picture)
+        informer.start()
+        eventually(registration.has_synced)
+        assert informer.is_alive()
+        informer.stop()
+        assert informer.join() == []
+        assert not informer.is_alive()
+        registration.remove()
+        with pytest.raises(RuntimeError, match="has stopped"):
+            informer.add_event_handler(picture)
+        with pytest.raises(RuntimeError, match="has stopped"):
+            informer.add_indexers({})
+        informer.start()
+        assert not informer.is_alive()
+
+    def test_before_the_start_is_final(self, make: Make) -> None:
+        informer = make()
+        informer.stop()
+        informer.start()
+        assert informer.join() == []
+        assert not informer.is_alive()
+
+    def test_names_a_handler_that_does_not_return(self, make: Make) -> None:
+        informer, stuck = make(), Picture()
+        stuck.gate.clear()
+        informer.add_event_handler(stuck)
+        informer.start()
+        eventually(informer.has_synced)
+        informer.stop()
+        assert informer.join(0.05) == ["informer-configmaps/handler-1"]
+        stuck.gate.set()
+
+    def test_from_a_handler_does_not_wait_for_itself(self, make: Make) -> None:
+        informer, left = make(), []
+
+        def stop(_obj: Object, _initial: bool) -> None:  # noqa: FBT001 - client-go's
+            informer.stop()
+            left.append(informer.join())
+
+        informer.add_event_handler(ResourceEventHandlerFuncs(add=stop))
+        informer.start()
+        eventually(lambda: left)
+        assert left == [[]]
+
+    def test_drops_what_handlers_have_not_seen(self, make: Make) -> None:
+        informer, slow = make(), Picture()
+        slow.gate.clear()
+        informer.add_event_handler(slow)
+        informer.start()
+        eventually(informer.has_synced)
+        informer.stop()
+        informer.join(0)
+        slow.gate.set()
+        assert informer.join() == []
+        assert len(slow.events) <= 1
+
+
+def test_a_thread_that_dies_is_seen(make: Make) -> None:
+    """An index function must not raise; here is what follows when one does."""
+    informer = make()
+
+    def broken(_obj: Object) -> list[str]:
+        raise ValueError("a bug")
+
+    informer.add_indexers({"broken": broken})
+    with capture_logs() as logs:
+        informer.start()
+        eventually(lambda: informer.failure)
+        eventually(lambda: not informer.is_alive())
+    assert str(informer.failure) == "a bug"
+    assert "informer_failed" in [entry["event"] for entry in logs]
+    assert informer.settled.is_set()
+    assert not informer.has_synced()
+
+
+def test_the_age_of_the_last_message_grows(
+    make: Make, source: FakeSource, clock: FakeClock
+) -> None:
+    informer = make()
+    informer.start()
+    eventually(informer.has_synced)
+    clock.step(70)
+    assert informer.seconds_since_last_message() == 70
+    source.bookmark()
+    eventually(lambda: informer.seconds_since_last_message() == 0)
