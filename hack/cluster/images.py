@@ -1,0 +1,115 @@
+"""The images that the local cluster runs, one tar file each in the cache."""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from hack.cluster import application, cache, components, needs, rootfs
+from hack.cluster.image import Image, Layer, walk, write_archive, write_layer
+from hack.cluster.rootfs import Rootfs
+
+PAUSE = "registry.k8s.io/pause:local"
+BUSYBOX = "docker.io/library/busybox:local"
+CONTROLLER = "docker.io/xmudrii/etcdproxy-controller:v0.1.0"
+"""The original's name, which the manifests use."""
+
+NON_ROOT = "65532:65532"
+
+_APPLETS = ("cat", "echo", "env", "ls", "nc", "nslookup", "sh", "sleep", "wget")
+_USERS = {
+    "etc/passwd": b"root:x:0:0::/root:/sbin/nologin\nnonroot:x:65532:65532::/:/sbin/nologin\n",
+    "etc/group": b"root:x:0:\nnonroot:x:65532:\n",
+}
+
+
+def build(binaries: Mapping[str, Path], log: Callable[[str], None]) -> list[Path]:
+    """Write every image and return the files; `binaries` holds the static `etcd` and `etcdctl`.
+
+    What did not change is written again in a second or two. Raises PreflightError, RootfsError
+    or CommandError.
+    """
+    needs.check_images()
+    with _locked(log) as folder:
+        made = (etcd(folder, binaries), pause(folder), busybox(folder), controller(folder))
+        return [_archive(folder, image, log) for image in made]
+
+
+def build_controller(log: Callable[[str], None]) -> Path:
+    """Write the controller's image alone, after a change of its code; raises as `build` does."""
+    needs.check_images()
+    with _locked(log) as folder:
+        return _archive(folder, controller(folder), log)
+
+
+@contextmanager
+def _locked(log: Callable[[str], None]) -> Iterator[Path]:
+    folder = cache.root() / "images"
+    with cache.locked(folder / "lock", waiting=lambda: log("another run builds images, waiting")):
+        yield folder
+
+
+def etcd(folder: Path, binaries: Mapping[str, Path]) -> Image:
+    """Return upstream's image but for its base: both programs where they lie there."""
+    tree = {f"usr/local/bin/{name}": binaries[name] for name in ("etcd", "etcdctl")}
+    return Image(
+        f"quay.io/coreos/etcd:{components.ETCD.version}",
+        [write_layer(folder / "etcd.layer.tar", tree)],
+        command=["/usr/local/bin/etcd"],
+        environment={"PATH": "/usr/local/bin"},
+    )
+
+
+def pause(folder: Path) -> Image:
+    """Return what holds a pod's namespaces open: busybox, because it is static and at hand."""
+    layer = _busybox_layer(folder, "pause", ["sleep"])
+    return Image(PAUSE, [layer], entrypoint=["/bin/sleep", "infinity"])
+
+
+def busybox(folder: Path) -> Image:
+    """Return a shell, a resolver and an HTTP client, for looking around from inside a pod."""
+    layer = _busybox_layer(folder, "busybox", _APPLETS)
+    return Image(BUSYBOX, [layer], command=["sh"], environment={"PATH": "/bin"})
+
+
+def controller(folder: Path) -> Image:
+    """Return this project on Debian's Python, with what changes most often on top."""
+    system = rootfs.ensure(folder)
+    return Image(
+        CONTROLLER,
+        [
+            _system_layer(folder, system),
+            application.dependencies(folder, system),
+            application.code(folder, system),
+        ],
+        entrypoint=[application.COMMAND],
+        user=NON_ROOT,
+        environment={"PATH": "/usr/local/bin:/usr/bin", "PYTHONUNBUFFERED": "1"},
+    )
+
+
+def _system_layer(folder: Path, system: Rootfs) -> Layer:
+    target = folder / f"{system.path.name}.layer.tar"
+    if target.exists():
+        return Layer.of(target)
+    for old in folder.glob("rootfs-*.layer.tar"):
+        old.unlink()
+    return write_layer(target, {**walk(system.path), **_USERS})
+
+
+def _busybox_layer(folder: Path, name: str, applets: Sequence[str]) -> Layer:
+    source = folder / "busybox"
+    shutil.rmtree(source, ignore_errors=True)
+    source.mkdir()
+    shutil.copy(needs.BUSYBOX, source / "busybox")
+    for applet in applets:
+        (source / applet).symlink_to("busybox")
+    return write_layer(folder / f"{name}.layer.tar", walk(source, "bin"))
+
+
+def _archive(folder: Path, image: Image, log: Callable[[str], None]) -> Path:
+    name = image.reference.rpartition("/")[2].partition(":")[0]
+    target = folder / f"{name}.tar"
+    write_archive(target, image)
+    log(f"image {image.reference}, {image.size / 1e6:.0f} MB")
+    return target

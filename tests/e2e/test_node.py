@@ -1,0 +1,277 @@
+"""The node itself: it runs pods, it changes nothing outside, and it goes without a trace."""
+
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from hack.cluster import cache, cgroups, holders, images
+from hack.cluster.node import Node, NodeError
+from tests.support.eventually import eventually
+
+TRACES = (
+    "ip -o link",
+    "ip route show table all",
+    "ip netns list",
+    "iptables-save",
+    "cat /proc/mounts",
+    "ls /run /var/lib /var/log /etc /opt /dev/mqueue",
+    "sysctl net.ipv4.ip_forward vm.overcommit_memory kernel.panic kernel.panic_on_oops",
+)
+
+APPLICATION = """
+apiVersion: apps/v1
+kind: ReplicaSet
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - name: web
+        image: docker.io/library/busybox:local
+        command:
+        - sh
+        - -c
+        - while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\nhello' | nc -l -p 8080; done
+        resources: {limits: {memory: 20Mi, cpu: 100m}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {selector: {app: web}, ports: [{port: 80, targetPort: 8080}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: client}
+spec:
+  containers:
+  - {name: client, image: "docker.io/library/busybox:local", command: [sleep, infinity]}
+"""
+
+
+def kubectl(node: Node, *arguments: str, stdin: str | None = None) -> str:
+    answer = node.kubectl(*arguments, input=stdin)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout
+
+
+def wget(node: Node, namespace: str, url: str) -> str:
+    answer = node.kubectl("exec", f"-n{namespace}", "client", "--", "wget", "-qO-", url)
+    return answer.stdout
+
+
+def traces() -> dict[str, str]:
+    found = {}
+    for command in TRACES:
+        answer = subprocess.run(command.split(), capture_output=True, text=True, check=False)
+        # iptables-save prints the time.
+        lines = [line for line in answer.stdout.splitlines() if not line.startswith("#")]
+        found[command] = "\n".join(lines)
+    return found
+
+
+def processes_naming(folder: Path) -> list[bytes]:
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(path.read_bytes())
+        except OSError:
+            continue
+    return [line for line in lines if str(folder).encode() in line]
+
+
+def cgroups_of(node: Node) -> list[Path]:
+    roots = cgroups.hierarchies(Path("/proc/mounts").read_text())
+    name = cgroups.name(node.folder).lstrip("/")
+    return [root / name for root in roots if (root / name).exists()]
+
+
+def assert_nothing_left(node: Node, before: dict[str, str]) -> None:
+    assert not node.running
+    assert traces() == before
+    assert processes_naming(node.folder) == []
+    assert cgroups_of(node) == []
+    assert not node.folder.exists()
+
+
+@pytest.fixture
+def another() -> Iterator[Node]:
+    """Give a node beside the shared one, not up."""
+    node = Node(cache.run() / "e2e-another")
+    node.down()
+    yield node
+    node.down()
+
+
+@pytest.fixture
+def namespace(node: Node) -> Iterator[str]:
+    name = f"test-{secrets.token_hex(4)}"
+    kubectl(node, "create", "namespace", name)
+    yield name
+    kubectl(node, "delete", "namespace", name, "--wait=false")
+
+
+def test_a_service_answers_by_name_from_another_pod(node: Node, namespace: str) -> None:
+    kubectl(node, "apply", f"-n{namespace}", "-f-", stdin=APPLICATION)
+    kubectl(
+        node, "wait", f"-n{namespace}", "--for=condition=Ready", "pod", "--all", "--timeout=60s"
+    )
+
+    for host in ("web", f"web.{namespace}", f"web.{namespace}.svc.cluster.local"):
+        said = partial(wget, node, namespace, f"http://{host}/")
+        assert eventually(said, what=host) == "hello"
+
+
+def test_a_pod_reaches_the_api_server_by_its_service(node: Node, namespace: str) -> None:
+    kubectl(node, "apply", f"-n{namespace}", "-f-", stdin=APPLICATION)
+    kubectl(node, "wait", f"-n{namespace}", "--for=condition=Ready", "pod/client", "--timeout=60s")
+
+    arguments = (
+        "exec",
+        f"-n{namespace}",
+        "client",
+        "--",
+        "nc",
+        "-w2",
+        "kubernetes.default",
+        "443",
+    )
+    answer = node.kubectl(*arguments)
+
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_containers_are_limited(node: Node, namespace: str) -> None:
+    kubectl(node, "apply", f"-n{namespace}", "-f-", stdin=APPLICATION)
+    kubectl(
+        node, "wait", f"-n{namespace}", "--for=condition=Ready", "pod", "--all", "--timeout=60s"
+    )
+
+    below = [path for folder in cgroups_of(node) for path in folder.rglob("memory*.m*")]
+    limits = {
+        path.read_text().strip()
+        for path in below
+        if path.name in ("memory.limit_in_bytes", "memory.max")
+    }
+
+    assert str(20 * 1024 * 1024) in limits
+
+
+def test_the_images_are_there(node: Node) -> None:
+    (status,) = json.loads(kubectl(node, "get", "nodes", "--output=json"))["items"]
+    names = {name for image in status["status"]["images"] for name in image.get("names", ())}
+
+    assert names >= {images.PAUSE, images.BUSYBOX, images.CONTROLLER}
+    assert any(name.startswith("quay.io/coreos/etcd:v3.") for name in names)
+
+
+def test_the_controller_s_image_runs_as_nobody(node: Node, namespace: str) -> None:
+    kubectl(
+        node,
+        *("run", f"-n{namespace}", "version", "--image", images.CONTROLLER, "--restart=Never"),
+        '--overrides={"spec": {"securityContext": {"runAsNonRoot": true}}}',
+        *("--", "--version"),
+    )
+    finished = "--for=jsonpath={.status.phase}=Succeeded"
+    kubectl(node, "wait", f"-n{namespace}", finished, "pod/version", "--timeout=60s")
+
+    assert "0.1.0" in kubectl(node, "logs", f"-n{namespace}", "version")
+
+
+def test_the_kubelet_leaves_the_kernel_s_settings_alone(node: Node) -> None:
+    outside = Path("/proc/sys/kernel/panic").read_text()
+    answer = node.exec(["cat", "/proc/sys/kernel/panic"])
+
+    assert answer.stdout == outside
+    assert node.exec(["cat", "/proc/sys/net/ipv4/ip_forward"]).stdout == "1\n"
+
+
+def test_up_again_is_quick_and_changes_nothing(node: Node) -> None:
+    before = kubectl(node, "get", "node", "--output=jsonpath={.items[0].metadata.uid}")
+    said: list[str] = []
+    began = time.monotonic()
+
+    Node(node.folder).up(said.append)
+
+    assert time.monotonic() - began < 1.0
+    assert said == []
+    assert kubectl(node, "get", "node", "--output=jsonpath={.items[0].metadata.uid}") == before
+
+
+def test_an_image_is_loaded_again(node: Node) -> None:
+    node.load(cache.root() / "images" / "busybox.tar")
+
+
+def test_down_leaves_nothing_and_twice_is_harmless(another: Node) -> None:
+    before = traces()
+    another.up(print)
+    kubectl(another, "run", "pod", "--image", images.BUSYBOX, "--", "sleep", "infinity")
+    kubectl(another, "wait", "--for=condition=Ready", "pod/pod", "--timeout=60s")
+    # Seen from outside, a running node is no more than its processes and cgroups.
+    assert traces() == before
+    assert processes_naming(another.folder)
+    assert cgroups_of(another)
+
+    another.down()
+
+    assert_nothing_left(another, before)
+    another.down()
+    with pytest.raises(NodeError, match="not up"):
+        another.kubectl("get", "pods")
+
+
+def test_down_after_up_was_killed_half_way(another: Node) -> None:
+    before = traces()
+    program = "import sys; from hack.cluster.node import *; Node(Path(sys.argv[1])).up(print)"
+    half = subprocess.Popen(
+        [sys.executable, "-c", program, another.folder], stdout=subprocess.PIPE
+    )
+    assert half.stdout is not None
+    with half, half.stdout as lines:
+        while b"namespaces ready" not in lines.readline():
+            pass
+        eventually((another.folder / "kube-apiserver.log").exists, within=30)
+        half.send_signal(signal.SIGKILL)
+    # What it had started goes on without it.
+    assert processes_naming(another.folder)
+
+    another.down()
+
+    assert_nothing_left(another, before)
+
+
+def test_down_after_the_node_itself_was_killed(another: Node) -> None:
+    before = traces()
+    another.up(print)
+    kubectl(another, "run", "pod", "--image", images.BUSYBOX, "--", "sleep", "infinity")
+    kubectl(another, "wait", "--for=condition=Ready", "pod/pod", "--timeout=60s")
+    lock = another.folder.with_name(f"{another.folder.name}.lock")
+
+    for pid in holders.holders(lock):
+        os.kill(pid, signal.SIGKILL)
+
+    eventually(lambda: not another.running)
+    another.down()
+    assert_nothing_left(another, before)
+
+
+def test_up_after_a_crash_starts_afresh(another: Node) -> None:
+    another.folder.mkdir(parents=True)
+    (another.folder / "ready").touch()
+    (another.folder / "etcd").write_text("what a killed run left")
+
+    another.up(print)
+
+    assert another.running
+    assert "node" in kubectl(another, "get", "nodes")

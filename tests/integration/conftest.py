@@ -1,0 +1,56 @@
+"""The real control plane, started once for all tests that ask for it."""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hack.cluster import binaries, components
+from hack.cluster.controlplane import ControlPlane
+from hack.cluster.errors import ClusterError
+from tests.support.eventually import eventually
+
+_FOLDER = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(_FOLDER):
+            item.add_marker(pytest.mark.integration)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build before the first test: in a fixture the minutes would count as that test's time."""
+    wanted = any(item.path.is_relative_to(_FOLDER) for item in session.items)
+    if not wanted or session.config.getoption("collectonly"):
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    try:
+        with capture.global_and_fixture_disabled():
+            binaries.ensure(*components.CONTROL_PLANE)
+    except ClusterError as error:
+        pytest.exit(str(error), returncode=1)
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """etcd, API server and controller manager; `kubectl` and `kubectl_json` look inside."""
+    folder = tmp_path_factory.mktemp("control-plane")
+    try:
+        with ControlPlane(folder, binaries.ensure(*components.CONTROL_PLANE)) as running:
+            yield running
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """Give the name of a new namespace in which pods are accepted."""
+    name = f"test-{secrets.token_hex(4)}"
+    control_plane.kubectl("create", "namespace", name)
+    accounts = ("get", "serviceaccounts", "--namespace", name, "--output=name")
+    eventually(lambda: "default" in control_plane.kubectl(*accounts))
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false")
