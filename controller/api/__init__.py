@@ -1,0 +1,1 @@
+"""EtcdStorage as the API serves it: spec, conditions, durations. Pure functions, no requests."""

@@ -1,0 +1,87 @@
+"""EtcdStorage, as read from the API: a frozen picture of one object at one resourceVersion."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+RESERVED_NAMES: Final = frozenset({"registry", "root"})
+"""`/registry/` is where a cluster keeps its own data; `root` is etcd's administrator."""
+
+MAX_NAME_LENGTH: Final = 58
+"""`etcd-<name>` is a Service, and a Service's name is a DNS label of 63 characters."""
+
+_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_IGNORED_FIELDS: Final = {"serverCACert": "caCertConfigMap", "clientCert": "clientCertSecret"}
+"""Fields of 2018, and what took their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectReference:
+    """A ConfigMap or Secret of a consumer."""
+
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class EtcdStorage:
+    """One EtcdStorage; `status` is the raw JSON, which is ours alone to write."""
+
+    name: str
+    uid: str
+    resource_version: str
+    generation: int
+    deleting: bool
+    mode: str
+    replicas: int
+    reclaim_policy: str
+    ca_cert_config_maps: tuple[ObjectReference, ...]
+    client_cert_secrets: tuple[ObjectReference, ...]
+    ignored_fields: tuple[str, ...]
+    status: Mapping[str, Any]
+
+    @property
+    def prefix(self) -> str:
+        """Where its keys lie in the core etcd."""
+        return f"/{self.name}/"
+
+
+def read_storage(obj: Mapping[str, Any]) -> EtcdStorage:
+    """Read an API object; what an older CRD let in unset gets the defaults of today's."""
+    metadata = obj["metadata"]
+    spec = obj.get("spec") or {}
+    return EtcdStorage(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        resource_version=metadata["resourceVersion"],
+        generation=metadata.get("generation", 1),
+        deleting="deletionTimestamp" in metadata,
+        mode=spec.get("mode") or "Proxy",
+        replicas=spec.get("replicas") or 2,
+        reclaim_policy=spec.get("reclaimPolicy") or "Retain",
+        ca_cert_config_maps=_references(spec.get("caCertConfigMap")),
+        client_cert_secrets=_references(spec.get("clientCertSecret")),
+        ignored_fields=tuple(
+            f"spec.{old} (use spec.{new})" for old, new in _IGNORED_FIELDS.items() if old in spec
+        ),
+        status=obj.get("status") or {},
+    )
+
+
+def name_problem(name: str, reserved: Collection[str]) -> str | None:
+    """Why a storage of this name cannot be served; None if it can.
+
+    Admission refuses such names, but an object may be older than the rule that refuses it.
+    """
+    if name in reserved:
+        return f"the name {name!r} is reserved"
+    if len(name) > MAX_NAME_LENGTH:
+        return f"the name has {len(name)} characters, {MAX_NAME_LENGTH} are the limit"
+    if not _DNS_LABEL.fullmatch(name):
+        return f"the name {name!r} is no DNS label"
+    return None
+
+
+def _references(items: list[dict[str, str]] | None) -> tuple[ObjectReference, ...]:
+    return tuple(ObjectReference(item["namespace"], item["name"]) for item in items or ())

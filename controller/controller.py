@@ -1,0 +1,221 @@
+"""The controller from top to bottom: informers feed a queue of names, workers reconcile them.
+
+In the order of sample-controller: construction with handlers, run, worker, process one item.
+"""
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+
+from controller import events
+from controller.api.storage import read_storage
+from controller.dataplane import ProxyDataPlane
+from controller.dataplane.interface import storage_of_replica_set, storage_of_service
+from controller.events import EventRecorder
+from controller.handlers import (
+    EnqueueHandler,
+    KeyFunction,
+    WatchErrorLog,
+    by_label,
+    by_name,
+    own_name,
+)
+from controller.options import PROGRAM, Options
+from controller.ownership import STORAGE_LABEL
+from controller.reconcile import STORAGE_INDEX, Listers, Reconciler, is_stale
+from controller.resources import (
+    CONFIG_MAPS,
+    ETCD_STORAGES,
+    PODS,
+    REPLICA_SETS,
+    SECRETS,
+    SERVICES,
+)
+from informers import (
+    ApiError,
+    Client,
+    ConnectionFailed,
+    Lister,
+    Resource,
+    SharedInformerFactory,
+)
+from workqueue import Clock, RateLimitingQueue, ShutDown, default_controller_rate_limiter
+
+_SYNC_REPORT: Final = 10.0
+"""Seconds between two lines on what is still waited for at the start."""
+
+_DRAIN: Final = 8.0
+"""Seconds that workers get to end what they are at: the promise is to be gone within 10."""
+
+_log = structlog.get_logger("controller")
+
+
+class EtcdStorageController:
+    """Everything that runs; `run` may be called once."""
+
+    def __init__(
+        self,
+        client: Client,
+        options: Options,
+        *,
+        clock: Clock,
+        rng: random.Random,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._options = options
+        self._clock = clock
+        self._failed = threading.Event()
+        self._queue: RateLimitingQueue[str] = RateLimitingQueue(
+            default_controller_rate_limiter(), "etcdstorage", clock=clock
+        )
+        self._factory = SharedInformerFactory(client, clock, rng)
+        self._recorder = EventRecorder(client, PROGRAM, now)
+        self._listers = self._watch(WatchErrorLog())
+        self._reconciler = Reconciler(
+            client=client,
+            listers=self._listers,
+            dataplane=ProxyDataPlane(options.namespace, options.etcd_proxy_image, options.core),
+            core=options.core,
+            namespace=options.namespace,
+            reserved_names=options.reserved_names,
+            recorder=self._recorder,
+            now=now,
+        )
+
+    def _watch(self, errors: WatchErrorLog) -> Listers:
+        """Set up one informer for each kind, each with a handler that names storages."""
+        core, resync = self._options.core, self._options.resync_period
+        return Listers(
+            storages=self._informer(ETCD_STORAGES, errors, own_name, resync=resync),
+            replica_sets=self._informer(REPLICA_SETS, errors, by_name(storage_of_replica_set)),
+            services=self._informer(SERVICES, errors, by_name(storage_of_service)),
+            pods=self._informer(
+                PODS,
+                errors,
+                by_label,
+                selectors={"labelSelector": STORAGE_LABEL},
+                indexers={STORAGE_INDEX: by_label},
+            ),
+            config_maps=self._informer(
+                CONFIG_MAPS,
+                errors,
+                self._all,
+                selectors=_name_is(core.ca_config_map),
+            ),
+            secrets=self._informer(
+                SECRETS, errors, self._all, selectors=_name_is(core.certs_secret)
+            ),
+        )
+
+    def _informer(
+        self,
+        resource: Resource,
+        errors: WatchErrorLog,
+        keys: KeyFunction,
+        *,
+        resync: float = 0.0,
+        **selection: Any,
+    ) -> Lister:
+        namespace = self._options.namespace if resource.namespaced else None
+        informer = self._factory.informer(resource, namespace, **selection)
+        informer.set_watch_error_handler(errors)
+        informer.add_event_handler(EnqueueHandler(self._queue, keys), resync)
+        return Lister(informer.store, resource)
+
+    def _all(self, _obj: Mapping[str, Any]) -> list[str]:
+        """Every storage hangs on the core's credentials."""
+        return [storage["metadata"]["name"] for storage in self._listers.storages.list()]
+
+    def run(self, stop: threading.Event) -> bool:
+        """Work until `stop` is set; False if a thread of ours died of itself before that."""
+        self._factory.start()
+        try:
+            if self._await_sync(stop):
+                _log.info("synced", workers=self._options.workers)
+                self._work(stop)
+        finally:
+            self._queue.shut_down()
+            self._recorder.stop()
+            self._factory.shutdown()
+        return not self._failed.is_set()
+
+    def _await_sync(self, stop: threading.Event) -> bool:
+        """Wait for the first list of every kind; False if `stop` came first."""
+        while not stop.is_set():
+            waiting = self._factory.wait_for_cache_sync(_SYNC_REPORT, stop)
+            if not waiting:
+                return True
+            if not stop.is_set():
+                _log.warning("waiting_for_lists", kinds=waiting)
+        return False
+
+    def _work(self, stop: threading.Event) -> None:
+        workers = [
+            threading.Thread(target=self._worker, args=(stop,), name=f"worker-{n}", daemon=True)
+            for n in range(self._options.workers)
+        ]
+        for worker in workers:
+            worker.start()
+        stop.wait()
+        self._queue.shut_down()
+        deadline = self._clock.monotonic() + _DRAIN
+        for worker in workers:
+            worker.join(max(0.0, deadline - self._clock.monotonic()))
+
+    def _worker(self, stop: threading.Event) -> None:
+        """Reconcile until the queue is shut down; a worker that breaks ends the program."""
+        try:
+            while self._process_next(stop):
+                pass
+        except BaseException:  # noqa: BLE001 - nothing may end a worker unseen
+            _log.exception("worker_died")
+            self._failed.set()
+            stop.set()
+
+    def _process_next(self, stop: threading.Event) -> bool:
+        try:
+            name = self._queue.get()
+        except ShutDown:
+            return False
+        try:
+            # What is still queued at the stop is left to the next start: it is level triggered.
+            if not stop.is_set():
+                self._reconcile(name)
+        finally:
+            self._queue.done(name)
+        return True
+
+    def _reconcile(self, name: str) -> None:
+        with structlog.contextvars.bound_contextvars(storage=name):
+            try:
+                self._reconciler.reconcile(name)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the name comes back
+                self._retry(name, error)
+            else:
+                self._queue.forget(name)
+
+    def _retry(self, name: str, error: Exception) -> None:
+        attempt = self._queue.num_requeues(name) + 1
+        if isinstance(error, ApiError) and is_stale(error):
+            _log.debug("cache_was_behind", attempt=attempt, error=str(error))
+        elif isinstance(error, ApiError | ConnectionFailed):
+            _log.warning("reconcile_failed", attempt=attempt, error=str(error))
+        else:
+            _log.error("reconcile_broke", attempt=attempt, exc_info=error)
+            self._record_unknown(name, error)
+        self._queue.add_rate_limited(name)
+
+    def _record_unknown(self, name: str, error: Exception) -> None:
+        obj = self._listers.storages.find(name)
+        if obj is not None:
+            message = f"an error of the controller itself, see its log: {type(error).__name__}"
+            self._recorder.record(read_storage(obj), events.warning(events.ERR_UNKNOWN, message))
+
+
+def _name_is(name: str) -> dict[str, str]:
+    """Select one object, which a Role may allow by its name."""
+    return {"fieldSelector": f"metadata.name={name}"}

@@ -1,0 +1,242 @@
+"""The command line: flags, their values, and one clear line for a wrong one."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Final, NoReturn
+from urllib.parse import SplitResult, urlsplit
+
+from controller.api.durations import parse_duration
+from controller.api.storage import RESERVED_NAMES
+from controller.dataplane import CoreEtcd
+from controller.log import FORMATS, LEVELS
+
+PROGRAM: Final = "etcdproxy-controller"
+DEFAULT_NAMESPACE: Final = "kube-apiserver-storage"
+DEFAULT_PROXY_IMAGE: Final = "quay.io/coreos/etcd:v3.7.3"
+SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""Where the kubelet mounts a pod's identity, its namespace among it."""
+
+_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+_HOST_PORT: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9][-_.a-zA-Z0-9]*)(:[0-9]+)?")
+_IMAGE: Final = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9._/:@]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the flags say; `kubeconfig` None means in-cluster, `resync_period` is in seconds."""
+
+    kubeconfig: str | None
+    core: CoreEtcd
+    namespace: str
+    etcd_proxy_image: str
+    workers: int
+    resync_period: float
+    reserved_names: frozenset[str]
+    log_level: str
+    log_format: str
+
+
+def parse_options(
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str] = os.environ,
+    service_account: Path = SERVICE_ACCOUNT,
+) -> Options:
+    """Read the flags; a wrong one ends the program with one line and exit code 2."""
+    parser = _parser(environment, service_account)
+    given = parser.parse_args(arguments)
+    urls = tuple(url for group in given.etcd_core_url for url in group)
+    if len({urlsplit(url).scheme for url in urls}) > 1:
+        parser.error("argument --etcd-core-url: give either http or https URLs, not both")
+    return Options(
+        kubeconfig=given.kubeconfig or _found_kubeconfig(environment, service_account),
+        core=CoreEtcd(urls, given.etcd_core_ca_configmap, given.etcd_core_certs_secret),
+        namespace=given.namespace,
+        etcd_proxy_image=given.etcd_proxy_image,
+        workers=given.workers,
+        resync_period=given.resync_period,
+        reserved_names=RESERVED_NAMES | given.reserved_names,
+        log_level=given.log_level,
+        log_format=given.log_format,
+    )
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """One line instead of the usage, which would push the cause off a small screen."""
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
+def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog=PROGRAM,
+        description="Gives every aggregated API server an etcd of its own (EtcdStorage).",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add(
+        "--kubeconfig",
+        "-k",
+        metavar="FILE",
+        help="default: $KUBECONFIG, then the pod's own identity, then ~/.kube/config",
+    )
+    add(
+        "--etcd-core-url",
+        "-u",
+        metavar="URL",
+        type=_urls,
+        action="append",
+        required=True,
+        help="the core etcd as the proxy pods reach it; repeatable, or comma separated",
+    )
+    add(
+        "--etcd-core-ca-configmap",
+        metavar="NAME",
+        type=_object_name,
+        default="etcd-coreserving-ca",
+        help="holds the core's CA, key ca.pem (%(default)s)",
+    )
+    add(
+        "--etcd-core-certs-secret",
+        "--etcd-core-ca-secret",
+        metavar="NAME",
+        type=_object_name,
+        default="etcd-coreserving-cert",
+        help="holds client.pem and client-key.pem for the core (%(default)s)",
+    )
+    add(
+        "--namespace",
+        "-n",
+        metavar="NAME",
+        type=_namespace,
+        default=_own_namespace(environment, service_account),
+        help="where proxies, Services and the core's credentials live (%(default)s)",
+    )
+    add(
+        "--etcd-proxy-image",
+        metavar="IMAGE",
+        type=_image,
+        default=DEFAULT_PROXY_IMAGE,
+        help="image with /usr/local/bin/etcd (%(default)s)",
+    )
+    add(
+        "--workers",
+        metavar="N",
+        type=_workers,
+        default=4,
+        help="storages reconciled at the same time, 1 to 64 (%(default)s)",
+    )
+    add(
+        "--resync-period",
+        metavar="DURATION",
+        type=_resync,
+        default="10m",
+        help="how often every storage is looked at again, from the caches; 0 is never"
+        " (%(default)s)",
+    )
+    add(
+        "--reserved-names",
+        metavar="NAMES",
+        type=_names,
+        default=frozenset(),
+        help="comma separated; storages of these names are refused, besides registry and root",
+    )
+    add("--log-level", choices=tuple(LEVELS), default="info", help="(%(default)s)")
+    add(
+        "--log-format",
+        choices=FORMATS,
+        default="console" if sys.stderr.isatty() else "json",
+        help="console on a terminal, else json",
+    )
+    add("--version", action="version", version=f"{PROGRAM} {version()}")
+    return parser
+
+
+def version() -> str:
+    """The version of the installed package."""
+    return metadata.version(PROGRAM)
+
+
+def _found_kubeconfig(environment: Mapping[str, str], service_account: Path) -> str | None:
+    """What is used without the flag, in controller-runtime's order."""
+    if from_environment := environment.get("KUBECONFIG"):
+        return from_environment
+    if environment.get("KUBERNETES_SERVICE_HOST") and (service_account / "token").exists():
+        return None
+    return str(Path(environment.get("HOME", "~")).expanduser() / ".kube" / "config")
+
+
+def _own_namespace(environment: Mapping[str, str], service_account: Path) -> str:
+    if from_environment := environment.get("POD_NAMESPACE"):
+        return from_environment
+    try:
+        return (service_account / "namespace").read_text().strip() or DEFAULT_NAMESPACE
+    except OSError:
+        return DEFAULT_NAMESPACE
+
+
+def _urls(text: str) -> list[str]:
+    return [_url(part.strip()) for part in text.split(",")]
+
+
+def _url(text: str) -> str:
+    problem = f"{text!r} is no URL of an etcd such as https://etcd.example.org:2379"
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in {"http", "https"} and _host_only(parts)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{problem} ({error})") from error
+    if not usable:
+        raise argparse.ArgumentTypeError(problem)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _host_only(parts: SplitResult) -> bool:
+    """Whether there is a host, perhaps a port and no more; a bad port raises ValueError."""
+    extras = parts.query or parts.fragment or parts.path not in {"", "/"}
+    return bool(_HOST_PORT.fullmatch(parts.netloc)) and parts.port != 0 and not extras
+
+
+def _object_name(text: str) -> str:
+    if not _OBJECT_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of an object")
+    return text
+
+
+def _namespace(text: str) -> str:
+    if not _DNS_LABEL.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of a namespace")
+    return text
+
+
+def _image(text: str) -> str:
+    if not _IMAGE.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no reference of an image")
+    return text
+
+
+def _names(text: str) -> frozenset[str]:
+    names = frozenset(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        _namespace(name)
+    return names
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 64")
+    return int(text)
+
+
+def _resync(text: str) -> float:
+    try:
+        return parse_duration(text).total_seconds()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error

@@ -1,0 +1,152 @@
+"""A certificate authority and the leaves it signs: ECDSA P-256, PEM in and out."""
+
+import datetime as dt
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Self
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+_SLACK = dt.timedelta(minutes=5)
+"""Clocks of two machines, or of one that was set back, differ by less."""
+
+CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
+SERVER = ExtendedKeyUsageOID.SERVER_AUTH
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A certificate and its private key, both PEM; the key never appears in a repr."""
+
+    cert_pem: bytes
+    key_pem: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """What a certificate says: `dns` and `ips` name a server, the subject a client.
+
+    Without a `cn` etcd's grpc-proxy takes the pair as its client pair; with one it refuses.
+    """
+
+    cn: str | None = None
+    organizations: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    ips: tuple[str, ...] = ()
+    usages: tuple[x509.ObjectIdentifier, ...] = (CLIENT,)
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """A certificate authority that signs leaves."""
+
+    pair: Pair
+
+    @classmethod
+    def create(cls, cn: str, *, validity: dt.timedelta, now: dt.datetime) -> Self:
+        """Make a self-signed authority for leaves only."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = _name(cn)
+        certificate = (
+            _builder(name, name, key.public_key(), now, validity)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(_key_usage(authority=True), critical=True)
+            .add_extension(
+                x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
+            )
+            .sign(key, hashes.SHA256())
+        )
+        return cls(_pair(certificate, key))
+
+    @property
+    def cert_pem(self) -> bytes:
+        return self.pair.cert_pem
+
+    def issue(self, leaf: Leaf, *, validity: dt.timedelta, now: dt.datetime) -> Pair:
+        """Make a key and sign a certificate for it, good from a little before `now`."""
+        issuer = x509.load_pem_x509_certificate(self.pair.cert_pem)
+        signer = _load_key(self.pair.key_pem)
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = _name(leaf.cn, leaf.organizations)
+        builder = (
+            _builder(subject, issuer.subject, key.public_key(), now, validity)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(_key_usage(authority=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(leaf.usages), critical=False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
+                critical=False,
+            )
+        )
+        if names := _alternative_names(leaf):
+            # RFC 5280, 4.2.1.6: critical where nothing else says who this is.
+            alternative = x509.SubjectAlternativeName(names)
+            builder = builder.add_extension(alternative, critical=len(subject) == 0)
+        return _pair(builder.sign(signer, hashes.SHA256()), key)
+
+
+def _name(cn: str | None, organizations: Iterable[str] = ()) -> x509.Name:
+    organization = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, o) for o in organizations]
+    common = [x509.NameAttribute(NameOID.COMMON_NAME, cn)] if cn else []
+    return x509.Name([*organization, *common])
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePublicKey,
+    now: dt.datetime,
+    validity: dt.timedelta,
+) -> x509.CertificateBuilder:
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - _SLACK)
+        .not_valid_after(now + validity)
+    )
+
+
+def _key_usage(*, authority: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=True,
+        key_cert_sign=authority,
+        crl_sign=authority,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+
+
+def _alternative_names(leaf: Leaf) -> list[x509.GeneralName]:
+    return [
+        *(x509.DNSName(name) for name in leaf.dns),
+        *(x509.IPAddress(ipaddress.ip_address(ip)) for ip in leaf.ips),
+    ]
+
+
+def _load_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    key = serialization.load_pem_private_key(pem, password=None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError("the authority's key is not an elliptic curve one")
+    return key
+
+
+def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> Pair:
+    return Pair(
+        certificate.public_bytes(serialization.Encoding.PEM),
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        ),
+    )

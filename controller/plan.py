@@ -1,0 +1,163 @@
+"""What to write for one storage, decided from what is there: a pure function.
+
+`plan_object` compares one object with its desired form; `plan_storage` puts together the
+ReplicaSet with its rolling step, the Service and the evictions. Carrying a plan out and planning
+again on the result gives an empty plan.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from controller.api.storage import EtcdStorage
+from controller.dataplane import Desired, RollingStep, rolling_step
+from controller.dataplane.rolling import pod_revision
+from controller.ownership import (
+    Claim,
+    Conflict,
+    claim,
+    controller_of,
+    describe_conflict,
+    merge_patch,
+    overlay,
+    with_controller,
+)
+from controller.resources import REPLICA_SETS, SERVICES
+from informers import Resource
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """POST `obj`, whose metadata names it."""
+
+    resource: Resource
+    obj: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """Merge `patch`, guarded by the resourceVersion in it, into the object `name`."""
+
+    resource: Resource
+    name: str
+    patch: Json
+    adopts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """Delete the object `name` if it still has this uid, because it cannot be mended."""
+
+    resource: Resource
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evict:
+    """Evict the pod `name` if it still has this uid."""
+
+    name: str
+    uid: str
+
+
+Write = Create | Patch | Delete | Evict
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the caches hold of one storage: the objects of its names and the pods of its label."""
+
+    replica_set: Mapping[str, Any] | None = None
+    service: Mapping[str, Any] | None = None
+    pods: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The writes in their order, the objects that are not ours to write, and the rolling step."""
+
+    writes: tuple[Write, ...]
+    conflicts: tuple[Conflict, ...] = ()
+    step: RollingStep = field(default_factory=lambda: RollingStep(0))
+
+    @property
+    def replaces(self) -> tuple[Delete, ...]:
+        return tuple(write for write in self.writes if isinstance(write, Delete))
+
+
+def plan_storage(storage: EtcdStorage, desired: Desired, snapshot: Snapshot) -> Plan:
+    """Decide every write for `storage`; nothing at all while a name is taken by somebody else."""
+    replica_set = snapshot.replica_set
+    step = rolling_step(
+        replica_set,
+        _pods_of(replica_set, snapshot.pods),
+        revision=desired.revision,
+        replicas=storage.replicas,
+    )
+    decisions = (
+        _plan_replica_set(replica_set, desired.replica_set, step, storage),
+        plan_object(SERVICES, snapshot.service, desired.service, storage),
+    )
+    conflicts = tuple(d for d in decisions if isinstance(d, Conflict))
+    if conflicts:
+        return Plan((), conflicts, step)
+    writes = tuple(d for d in decisions if d is not None and not isinstance(d, Conflict))
+    evictions = tuple(Evict(p["metadata"]["name"], p["metadata"]["uid"]) for p in step.evict)
+    return Plan((*writes, *evictions), (), step)
+
+
+def plan_object(
+    resource: Resource,
+    actual: Mapping[str, Any] | None,
+    desired: Json,
+    storage: EtcdStorage,
+) -> Create | Patch | Conflict | None:
+    """Decide what one object needs; fields that `desired` does not name are left alone."""
+    if actual is None:
+        return Create(resource, with_controller(desired, storage))
+    if claim(actual, storage) is Claim.FOREIGN:
+        return describe_conflict(actual, resource.kind, storage)
+    return _mend(resource, actual, overlay(actual, desired), storage)
+
+
+def _mend(
+    resource: Resource, actual: Mapping[str, Any], target: Json, storage: EtcdStorage
+) -> Patch | None:
+    patch = merge_patch(actual, with_controller(target, storage))
+    if not patch:
+        return None
+    metadata = actual["metadata"]
+    guard = {"resourceVersion": metadata["resourceVersion"]}
+    patch["metadata"] = {**patch.get("metadata", {}), **guard}
+    return Patch(resource, metadata["name"], patch, adopts=claim(actual, storage) is Claim.ORPHAN)
+
+
+def _plan_replica_set(
+    actual: Mapping[str, Any] | None, desired: Json, step: RollingStep, storage: EtcdStorage
+) -> Create | Patch | Delete | Conflict | None:
+    wanted = {**desired, "spec": {**desired["spec"], "replicas": step.replicas}}
+    if actual is None or claim(actual, storage) is Claim.FOREIGN:
+        return plan_object(REPLICA_SETS, actual, wanted, storage)
+    metadata, spec = actual["metadata"], actual["spec"]
+    if spec["selector"] != wanted["spec"]["selector"]:
+        # A selector cannot be changed, and that of the first controller selects every
+        # storage's pods.
+        return Delete(REPLICA_SETS, metadata["name"], metadata["uid"])
+    target = overlay(actual, wanted)
+    template = wanted["spec"]["template"]
+    if pod_revision(spec["template"]) != pod_revision(template):
+        # Of another revision nothing is kept, or fields we no longer set would stay for ever.
+        target["spec"]["template"] = template
+    return _mend(REPLICA_SETS, actual, target, storage)
+
+
+def _pods_of(
+    replica_set: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]
+) -> list[Mapping[str, Any]]:
+    if replica_set is None:
+        return []
+    uid = replica_set["metadata"]["uid"]
+    return [pod for pod in pods if (controller_of(pod) or {}).get("uid") == uid]

@@ -1,0 +1,198 @@
+"""The controller on the real control plane. Pods are made ready by hand: there is no kubelet."""
+
+import base64
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.controller import EtcdStorageController
+from controller.options import Options, parse_options
+from controller.resources import ETCD_STORAGES, EVENTS, PODS
+from hack.cluster.controlplane import ControlPlane
+from informers import Client, load_config
+from tests.support.eventually import eventually
+from workqueue import RealClock
+
+ARTIFACTS = Path(__file__).parent.parent.parent.parent / "artifacts"
+CRD = ARTIFACTS / "etcdstorage" / "crd.yaml"
+
+
+@pytest.fixture(scope="session")
+def crd(control_plane: ControlPlane) -> None:
+    control_plane.kubectl("apply", "-f", str(CRD))
+    control_plane.kubectl(
+        "wait", "--for=condition=Established", "crd/etcdstorages.etcd.xmudrii.com"
+    )
+
+
+@pytest.fixture(scope="session")
+def api(control_plane: ControlPlane) -> Iterator[Client]:
+    """Reads in loops go this way: a kubectl for each would take most of the tests' time."""
+    client = Client(load_config(str(control_plane.kubeconfig)), clock=RealClock())
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def storages(control_plane: ControlPlane, api: Client, crd: None) -> Iterator["Storages"]:
+    yield Storages(control_plane, api)
+    control_plane.kubectl("delete", "etcdstorages", "--all", "--wait=true")
+
+
+@dataclass(frozen=True, slots=True)
+class Storages:
+    """Makes and reads EtcdStorages and what belongs to them."""
+
+    control_plane: ControlPlane
+    api: Client
+
+    def create(self, name: str, **spec: Any) -> dict[str, Any]:
+        obj = manifest(name, spec)
+        created: dict[str, Any] = self.control_plane.kubectl_json("create", "-f", "-", stdin=obj)
+        return created
+
+    def get(self, name: str) -> dict[str, Any]:
+        return self.api.get(ETCD_STORAGES, name)
+
+    def condition(self, name: str, type_: str) -> dict[str, Any]:
+        conditions = self.get(name).get("status", {}).get("conditions", [])
+        return next((c for c in conditions if c["type"] == type_), {})
+
+    def await_condition(self, name: str, type_: str, reason: str) -> dict[str, Any]:
+        """Wait until the condition has this reason; return the storage."""
+        eventually(
+            lambda: self.condition(name, type_).get("reason") == reason,
+            what=f"{type_} of {name} to be {reason}: {self.get(name).get('status')}",
+        )
+        return self.get(name)
+
+    def events(self, name: str) -> list[tuple[str, str]]:
+        """The type and reason of all events about this storage, in order."""
+        about = f"involvedObject.name={name}"
+        events = self.api.list(EVENTS, "default", fieldSelector=about)["items"]
+        events.sort(key=lambda event: event["firstTimestamp"])
+        return [(event["type"], event["reason"]) for event in events]
+
+
+def manifest(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": "etcd.xmudrii.com/v1alpha1",
+        "kind": "EtcdStorage",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def core_ca(namespace: str, **data: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "etcd-coreserving-ca", "namespace": namespace},
+        "data": data or {"ca.pem": "the core's authority"},
+    }
+
+
+def core_certs(namespace: str) -> dict[str, Any]:
+    content = base64.b64encode(b"a pair").decode()
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "etcd-coreserving-cert", "namespace": namespace},
+        "data": {"client.pem": content, "client-key.pem": content},
+    }
+
+
+@pytest.fixture
+def core_credentials(control_plane: ControlPlane, namespace: str) -> None:
+    for obj in (core_ca(namespace), core_certs(namespace)):
+        control_plane.kubectl("create", "-f", "-", stdin=obj)
+
+
+def options(control_plane: ControlPlane, namespace: str, core: str, *flags: str) -> Options:
+    return parse_options(
+        [
+            f"--kubeconfig={control_plane.kubeconfig}",
+            f"--namespace={namespace}",
+            f"--etcd-core-url={core}",
+            *flags,
+        ]
+    )
+
+
+RunController = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture
+def run_controller(control_plane: ControlPlane, namespace: str) -> RunController:
+    """A context manager in which the controller runs, in this process, in `namespace`."""
+
+    @contextmanager
+    def running(
+        *flags: str, kubeconfig: Path | None = None, core: str = "https://core.example:2379"
+    ) -> Iterator[None]:
+        given = options(control_plane, namespace, core, *flags)
+        clock = RealClock()
+        client = Client(load_config(str(kubeconfig or control_plane.kubeconfig)), clock=clock)
+        controller = EtcdStorageController(
+            client, given, clock=clock, rng=random.Random(1), now=lambda: datetime.now(UTC)
+        )
+        stop = threading.Event()
+        results: list[bool] = []
+        thread = threading.Thread(target=lambda: results.append(controller.run(stop)))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(15)
+            client.close()
+            assert results == [True]
+
+    return running
+
+
+class Pods:
+    """The pods of a namespace, and the part of the kubelet: to say that they are ready."""
+
+    def __init__(self, api: Client, namespace: str) -> None:
+        self._api = api
+        self._namespace = namespace
+
+    def of(self, storage: str) -> list[dict[str, Any]]:
+        selector = f"etcd.xmudrii.com/storage={storage}"
+        items = self._api.list(PODS, self._namespace, labelSelector=selector)["items"]
+        return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
+
+    def ready(self, storage: str) -> list[dict[str, Any]]:
+        return [pod for pod in self.of(storage) if _is_ready(pod)]
+
+    def make_ready(self, storage: str) -> None:
+        for pod in self.of(storage):
+            if not _is_ready(pod):
+                self._say_ready(pod["metadata"]["name"])
+
+    def _say_ready(self, name: str) -> None:
+        condition = {
+            "type": "Ready",
+            "status": "True",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+        patch = {"status": {"phase": "Running", "conditions": [condition]}}
+        self._api.patch(PODS, name, patch, namespace=self._namespace, subresource="status")
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod["status"].get("conditions", [])
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in conditions)
+
+
+@pytest.fixture
+def pods(api: Client, namespace: str) -> Pods:
+    return Pods(api, namespace)

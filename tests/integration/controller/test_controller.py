@@ -1,0 +1,384 @@
+"""The controller from an EtcdStorage to its status, on the real API server."""
+
+import json
+import secrets
+from typing import Any
+
+import pytest
+
+from hack.cluster.controlplane import ControlPlane
+from tests.integration.controller.conftest import (
+    Pods,
+    RunController,
+    Storages,
+    core_ca,
+    core_certs,
+)
+from tests.support.eventually import eventually
+
+
+def _get(control_plane: ControlPlane, namespace: str, what: str) -> dict[str, Any] | None:
+    found = control_plane.kubectl("get", "-n", namespace, what, "--ignore-not-found", "-ojson")
+    return json.loads(found) if found else None
+
+
+def _patch(control_plane: ControlPlane, namespace: str, what: str, patch: dict[str, Any]) -> None:
+    flags = ("--type=merge", f"--patch={json.dumps(patch)}")
+    control_plane.kubectl("patch", "-n", namespace, what, *flags)
+
+
+def test_a_storage_gets_its_objects_and_a_true_status(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+    pods: Pods,
+) -> None:
+    with run_controller():
+        created = storages.create("first", replicas=2)
+        storage = storages.await_condition("first", "Deployed", "EtcdProxyDeployed")
+        assert storages.condition("first", "Ready")["reason"] == "NoPodReady"
+        assert storage["status"]["endpoint"] == f"http://etcd-first.{namespace}.svc:2379"
+        for what in ("rs/etcd-rs-first", "svc/etcd-first"):
+            (owner,) = control_plane.kubectl_json("get", "-n", namespace, what)["metadata"][
+                "ownerReferences"
+            ]
+            assert (owner["uid"], owner["controller"]) == (created["metadata"]["uid"], True)
+        eventually(lambda: len(pods.of("first")) == 2)
+        pods.make_ready("first")
+        storages.await_condition("first", "Ready", "PodsReady")
+        eventually(lambda: storages.get("first")["status"]["readyReplicas"] == 2)
+        control_plane.kubectl("wait", "--for=condition=Ready", "es/first", "--timeout=5s")
+        assert ("Normal", "EtcdStorageDeployed") in storages.events("first")
+
+
+def test_a_second_look_writes_nothing(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+    pods: Pods,
+) -> None:
+    def versions() -> list[str]:
+        objects = (
+            storages.get("quiet"),
+            control_plane.kubectl_json("get", "-n", namespace, "rs/etcd-rs-quiet"),
+            control_plane.kubectl_json("get", "-n", namespace, "svc/etcd-quiet"),
+        )
+        return [obj["metadata"]["resourceVersion"] for obj in objects]
+
+    with run_controller():
+        storages.create("quiet", replicas=1)
+        eventually(lambda: len(pods.of("quiet")) == 1)
+        pods.make_ready("quiet")
+        storages.await_condition("quiet", "Ready", "PodsReady")
+        eventually(lambda: storages.get("quiet")["status"]["readyReplicas"] == 1)
+        replica_set = ("get", "-n", namespace, "rs/etcd-rs-quiet")
+        eventually(
+            lambda: control_plane.kubectl_json(*replica_set)["status"].get("readyReplicas") == 1
+        )
+        before = versions()
+    with run_controller("--resync-period=1s"):
+        # The marker is reconciled after what was queued at the start, so that has been seen.
+        storages.create("marker", replicas=1)
+        storages.await_condition("marker", "Deployed", "EtcdProxyDeployed")
+    assert versions() == before
+
+
+def test_what_is_changed_or_deleted_comes_back_and_what_others_added_stays(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+) -> None:
+    with run_controller():
+        storages.create("drift")
+        storages.await_condition("drift", "Deployed", "EtcdProxyDeployed")
+        selector = {"spec": {"selector": {"app": "other"}}, "metadata": {"labels": {"team": "x"}}}
+        _patch(control_plane, namespace, "svc/etcd-drift", selector)
+
+        def mended() -> bool:
+            service = _get(control_plane, namespace, "svc/etcd-drift") or {}
+            selector: dict[str, str] = service["spec"]["selector"]
+            return selector == {"etcd.xmudrii.com/storage": "drift"}
+
+        eventually(mended)
+        service = control_plane.kubectl_json("get", "-n", namespace, "svc/etcd-drift")
+        assert service["metadata"]["labels"]["team"] == "x"
+        control_plane.kubectl("scale", "-n", namespace, "rs/etcd-rs-drift", "--replicas=7")
+
+        def scaled_back() -> bool:
+            replica_set = _get(control_plane, namespace, "rs/etcd-rs-drift") or {}
+            return bool(replica_set["spec"]["replicas"] == 2)
+
+        eventually(scaled_back)
+        for what in ("rs/etcd-rs-drift", "svc/etcd-drift"):
+            uid = control_plane.kubectl_json("get", "-n", namespace, what)["metadata"]["uid"]
+            control_plane.kubectl("delete", "-n", namespace, what)
+
+            def back(what: str = what, uid: str = uid) -> bool:
+                obj = _get(control_plane, namespace, what)
+                return obj is not None and obj["metadata"]["uid"] != uid
+
+            eventually(back)
+
+
+@pytest.mark.parametrize("holder", ["nobody", "a ConfigMap"])
+def test_an_object_that_is_not_ours_is_not_touched(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+    holder: str,
+) -> None:
+    foreign: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "etcd-taken", "namespace": namespace},
+        "spec": {"ports": [{"port": 80}], "selector": {"app": "theirs"}},
+    }
+    if holder != "nobody":
+        owner = control_plane.kubectl_json(
+            "create",
+            "-f",
+            "-",
+            stdin={**core_ca(namespace), "metadata": {"name": "holder", "namespace": namespace}},
+        )
+        foreign["metadata"]["labels"] = {"etcd.xmudrii.com/storage": "taken"}
+        foreign["metadata"]["ownerReferences"] = [
+            {
+                "apiVersion": "v1",
+                "kind": "ConfigMap",
+                "name": "holder",
+                "uid": owner["metadata"]["uid"],
+                "controller": True,
+            }
+        ]
+    before = control_plane.kubectl_json("create", "-f", "-", stdin=foreign)
+    with run_controller():
+        storages.create("taken")
+        storages.await_condition("taken", "Deployed", "NameConflict")
+        assert "Service etcd-taken" in storages.condition("taken", "Deployed")["message"]
+        assert control_plane.kubectl_json("get", "-n", namespace, "svc/etcd-taken") == before
+        assert _get(control_plane, namespace, "rs/etcd-rs-taken") is None
+        eventually(lambda: ("Warning", "ErrResourceReclaimed") in storages.events("taken"))
+        control_plane.kubectl("delete", "-n", namespace, "svc/etcd-taken")
+        storages.await_condition("taken", "Deployed", "EtcdProxyDeployed")
+
+
+def test_an_orphan_of_ours_is_adopted(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+) -> None:
+    with run_controller():
+        storages.create("orphan")
+        storages.await_condition("orphan", "Deployed", "EtcdProxyDeployed")
+        control_plane.kubectl("delete", "es/orphan", "--cascade=orphan")
+    before = control_plane.kubectl_json("get", "-n", namespace, "rs/etcd-rs-orphan")
+    assert "ownerReferences" not in before["metadata"]
+    with run_controller():
+        again = storages.create("orphan")
+        storages.await_condition("orphan", "Deployed", "EtcdProxyDeployed")
+        after = control_plane.kubectl_json("get", "-n", namespace, "rs/etcd-rs-orphan")
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+        (owner,) = after["metadata"]["ownerReferences"]
+        assert owner["uid"] == again["metadata"]["uid"]
+        eventually(lambda: ("Normal", "ResourceReclaimed") in storages.events("orphan"))
+
+
+def test_missing_core_credentials_are_named_and_their_arrival_mends(
+    storages: Storages,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+) -> None:
+    with run_controller():
+        storages.create("waiting")
+        storages.await_condition("waiting", "Deployed", "CoreCAMissing")
+        assert "etcd-coreserving-ca" in storages.condition("waiting", "Deployed")["message"]
+        control_plane.kubectl("create", "-f", "-", stdin=core_ca(namespace, other="key"))
+        eventually(lambda: "no key ca.pem" in storages.condition("waiting", "Deployed")["message"])
+        control_plane.kubectl("apply", "-f", "-", stdin=core_ca(namespace))
+        storages.await_condition("waiting", "Deployed", "CoreCertsMissing")
+        assert "etcd-coreserving-cert" in storages.condition("waiting", "Deployed")["message"]
+        assert _get(control_plane, namespace, "rs/etcd-rs-waiting") is None
+        control_plane.kubectl("create", "-f", "-", stdin=core_certs(namespace))
+        storages.await_condition("waiting", "Deployed", "EtcdProxyDeployed")
+        eventually(lambda: ("Warning", "EtcdStorageDeployFailure") in storages.events("waiting"))
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_pods_are_rolled_without_ever_having_fewer_ready(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+    pods: Pods,
+    replicas: int,
+) -> None:
+    with run_controller():
+        storages.create("rolled", replicas=replicas)
+        eventually(lambda: len(pods.of("rolled")) == replicas)
+        pods.make_ready("rolled")
+        storages.await_condition("rolled", "Ready", "PodsReady")
+        old = {pod["metadata"]["uid"] for pod in pods.of("rolled")}
+    fewest = replicas
+    with run_controller("--etcd-proxy-image=example.org/etcd:new"):
+
+        def rolled() -> bool:
+            nonlocal fewest
+            fewest = min(fewest, len(pods.ready("rolled")))
+            pods.make_ready("rolled")
+            present = {pod["metadata"]["uid"] for pod in pods.of("rolled")}
+            return len(present) == replicas and not present & old
+
+        eventually(rolled, within=60)
+        assert fewest == replicas
+        eventually(lambda: storages.get("rolled")["status"]["updatedReplicas"] == replicas)
+        eventually(lambda: storages.condition("rolled", "Progressing")["status"] == "False")
+        replica_set = control_plane.kubectl_json("get", "-n", namespace, "rs/etcd-rs-rolled")
+        assert replica_set["spec"]["replicas"] == replicas
+    images = {pod["spec"]["containers"][0]["image"] for pod in pods.of("rolled")}
+    assert images == {"example.org/etcd:new"}
+
+
+def test_fields_of_2018_are_named_in_a_warning(
+    storages: Storages, core_credentials: None, run_controller: RunController
+) -> None:
+    with run_controller():
+        storages.create("etcd-name", serverCACert=[{"name": "ca", "namespace": "n"}])
+        storages.await_condition("etcd-name", "Deployed", "EtcdProxyDeployed")
+        eventually(lambda: ("Warning", "IgnoredFields") in storages.events("etcd-name"))
+
+
+def test_the_replica_set_of_2018_is_replaced(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+) -> None:
+    storage = storages.create("legacy")
+    labels = {"controller": "epc"}
+    control_plane.kubectl(
+        "create",
+        "-f",
+        "-",
+        stdin={
+            "apiVersion": "apps/v1",
+            "kind": "ReplicaSet",
+            "metadata": {
+                "name": "etcd-rs-legacy",
+                "namespace": namespace,
+                "ownerReferences": [
+                    {
+                        "apiVersion": "etcd.xmudrii.com/v1alpha1",
+                        "kind": "EtcdStorage",
+                        "name": "legacy",
+                        "uid": storage["metadata"]["uid"],
+                        "controller": True,
+                    }
+                ],
+            },
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": labels},
+                "template": {
+                    "metadata": {"labels": labels},
+                    "spec": {"containers": [{"name": "etcdproxy", "image": "old"}]},
+                },
+            },
+        },
+    )
+    with run_controller():
+        storages.await_condition("legacy", "Deployed", "EtcdProxyDeployed")
+        replica_set = control_plane.kubectl_json("get", "-n", namespace, "rs/etcd-rs-legacy")
+        selector = replica_set["spec"]["selector"]["matchLabels"]
+        assert selector == {"etcd.xmudrii.com/storage": "legacy"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"mode": "Direct"}, "mode Direct"),
+        ({"reclaimPolicy": "Delete"}, "reclaimPolicy Delete"),
+        ({"clientCertSecret": [{"name": "a", "namespace": "b"}]}, "TLS"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_and_not_served_worse(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+    spec: dict[str, Any],
+    words: str,
+) -> None:
+    with run_controller():
+        storages.create("asking", **spec)
+        storages.await_condition("asking", "Deployed", "NotSupported")
+        assert words in storages.condition("asking", "Deployed")["message"]
+        assert _get(control_plane, namespace, "svc/etcd-asking") is None
+
+
+def test_a_refused_write_is_in_the_status_and_mends(
+    storages: Storages, run_controller: RunController, control_plane: ControlPlane
+) -> None:
+    late = f"late-{secrets.token_hex(3)}"
+    # A plain core, so that no credentials are waited for.
+    with run_controller(f"--namespace={late}", core="http://core.example:2379"):
+        storages.create("homeless")
+        storages.await_condition("homeless", "Deployed", "WriteFailed")
+        assert late in storages.condition("homeless", "Deployed")["message"]
+        control_plane.kubectl("create", "namespace", late)
+        storages.await_condition("homeless", "Deployed", "EtcdProxyDeployed")
+    control_plane.kubectl("delete", "namespace", late, "--wait=false")
+
+
+def test_two_storages_do_not_share_pods(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+    pods: Pods,
+) -> None:
+    with run_controller():
+        for name in ("a", "a-b"):
+            storages.create(name, replicas=1)
+        eventually(lambda: [len(pods.of(name)) for name in ("a", "a-b")] == [1, 1])
+        pods.make_ready("a")
+        storages.await_condition("a", "Ready", "PodsReady")
+        assert storages.condition("a-b", "Ready")["status"] == "False"
+        selectors = [
+            control_plane.kubectl_json("get", "-n", namespace, f"svc/etcd-{name}")["spec"][
+                "selector"
+            ]
+            for name in ("a", "a-b")
+        ]
+        assert selectors[0] != selectors[1]
+
+
+@pytest.mark.timeout(180)
+def test_what_belongs_to_a_deleted_storage_is_collected(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+) -> None:
+    with run_controller():
+        storages.create("gone")
+        storages.await_condition("gone", "Deployed", "EtcdProxyDeployed")
+        control_plane.kubectl("delete", "es/gone")
+        # The collector learns of a new CRD every 30 s only.
+        for what in ("rs/etcd-rs-gone", "svc/etcd-gone"):
+            control_plane.kubectl("wait", "-n", namespace, "--for=delete", what, "--timeout=90s")

@@ -1,0 +1,227 @@
+"""The program as an operator starts it: what it says when something is missing, how it ends."""
+
+import json
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hack.cluster.controlplane import ControlPlane
+from informers import Client
+from tests.integration.controller.conftest import (
+    ARTIFACTS,
+    CRD,
+    Pods,
+    RunController,
+    Storages,
+    core_ca,
+    core_certs,
+)
+from tests.support.eventually import eventually
+
+NAMESPACE = "kube-apiserver-storage"
+DEPLOYMENT = ARTIFACTS / "deployment" / "00-etcdproxy-controller.yaml"
+
+
+class Program:
+    """A process of the program, with the lines of its log."""
+
+    def __init__(self, *flags: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "controller", "--log-format=json", *flags],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr is not None
+        for line in self.process.stderr:
+            self.lines.append(line)
+
+    def says(self, words: str) -> bool:
+        return any(words in line for line in self.lines)
+
+    def await_word(self, words: str) -> None:
+        eventually(lambda: self.says(words), within=20, what=f"{words!r} in {self.lines}")
+
+    def end(self, *signals: int) -> tuple[int, float]:
+        """Send the signals; return the exit code and how long it took."""
+        began = time.monotonic()
+        for number in signals:
+            self.process.send_signal(number)
+        code = self.process.wait(15)
+        self._reader.join()
+        assert self.process.stderr is not None
+        self.process.stderr.close()
+        return code, time.monotonic() - began
+
+
+@pytest.fixture
+def programs() -> Iterator[list[Program]]:
+    started: list[Program] = []
+    yield started
+    for program in started:
+        if program.process.poll() is None:
+            program.process.kill()
+            program.end()
+
+
+def _start(programs: list[Program], kubeconfig: Path, *flags: str) -> Program:
+    program = Program(
+        f"--kubeconfig={kubeconfig}", "--etcd-core-url=http://core.example:2379", *flags
+    )
+    programs.append(program)
+    return program
+
+
+def test_sigterm_ends_it_with_code_0(
+    programs: list[Program], control_plane: ControlPlane, crd: None, namespace: str
+) -> None:
+    program = _start(programs, control_plane.kubeconfig, f"--namespace={namespace}")
+    program.await_word('"synced"')
+    code, seconds = program.end(signal.SIGTERM)
+    assert (code, seconds < 10) == (0, True), program.lines
+    assert all(json.loads(line) for line in program.lines)
+
+
+def test_without_the_crd_it_waits_says_so_and_goes_on(
+    programs: list[Program], control_plane: ControlPlane, crd: None, namespace: str
+) -> None:
+    control_plane.kubectl("delete", "-f", str(CRD))
+    try:
+        program = _start(programs, control_plane.kubeconfig, f"--namespace={namespace}")
+        program.await_word("the EtcdStorage CRD is not installed")
+        assert not program.says('"synced"')
+    finally:
+        control_plane.kubectl("apply", "-f", str(CRD))
+        established = ("wait", "--for=condition=Established")
+        control_plane.kubectl(*established, "crd/etcdstorages.etcd.xmudrii.com")
+    program.await_word('"synced"')
+    told = [line for line in program.lines if "CRD is not installed" in line]
+    assert len(told) == 1
+    assert program.end(signal.SIGTERM)[0] == 0
+
+
+def test_without_a_server_it_says_so_in_one_line_and_ends_when_told(
+    programs: list[Program], tmp_path: Path
+) -> None:
+    program = _start(programs, _kubeconfig(tmp_path, "https://127.0.0.1:1", token="any"))
+    program.await_word("Connection refused")
+    line = next(line for line in program.lines if "Connection refused" in line)
+    assert "https://127.0.0.1:1" in line
+    assert "Traceback" not in "".join(program.lines)
+    code, seconds = program.end(signal.SIGTERM)
+    assert (code, seconds < 10) == (0, True), program.lines
+
+
+def test_wrong_credentials_are_told(
+    programs: list[Program], control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    kubeconfig = _kubeconfig(tmp_path, control_plane.server, token="wrong")
+    program = _start(programs, kubeconfig)
+    program.await_word("Unauthorized")
+    assert program.end(signal.SIGTERM)[0] == 0
+
+
+def test_missing_rights_are_told_by_verb_and_resource(
+    programs: list[Program], control_plane: ControlPlane, crd: None
+) -> None:
+    program = _start(programs, control_plane.kubeconfig_for("nobody"))
+    program.await_word('cannot list resource \\"etcdstorages\\"')
+    assert program.end(signal.SIGTERM)[0] == 0
+
+
+def test_a_second_signal_ends_it_at_once(
+    programs: list[Program], control_plane: ControlPlane, crd: None
+) -> None:
+    program = _start(programs, control_plane.kubeconfig)
+    program.await_word('"synced"')
+    # Both are there when it wakes up, so the second cannot come too late.
+    code, _ = program.end(signal.SIGSTOP, signal.SIGTERM, signal.SIGINT, signal.SIGCONT)
+    assert code in {128 + signal.SIGTERM, 128 + signal.SIGINT}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such file"),
+        ("{", "not valid YAML"),
+        ("apiVersion: v1", "no current-context"),
+    ],
+)
+def test_a_kubeconfig_of_no_use_ends_it_with_code_2(
+    tmp_path: Path, content: str | None, words: str
+) -> None:
+    kubeconfig = tmp_path / "kubeconfig"
+    if content is not None:
+        kubeconfig.write_text(content)
+    flags = (f"--kubeconfig={kubeconfig}", "--etcd-core-url=http://core:2379")
+    answer = subprocess.run(
+        [sys.executable, "-m", "controller", *flags], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 2
+    assert answer.stderr.count("\n") == 1
+    assert "--kubeconfig" in answer.stderr
+    assert words in answer.stderr
+
+
+def test_the_deployments_rights_are_enough(
+    storages: Storages,
+    control_plane: ControlPlane,
+    api: Client,
+    run_controller: RunController,
+    tmp_path: Path,
+) -> None:
+    control_plane.kubectl("apply", "-f", str(DEPLOYMENT))
+    control_plane.kubectl("delete", "deployment", "--all", "-n", NAMESPACE)
+    control_plane.kubectl("apply", "-f", "-", stdin=core_ca(NAMESPACE))
+    control_plane.kubectl("apply", "-f", "-", stdin=core_certs(NAMESPACE))
+    token = control_plane.kubectl("create", "token", "etcdproxy-controller-sa", "-n", NAMESPACE)
+    ca = control_plane.pki / "ca.crt"
+    kubeconfig = _kubeconfig(tmp_path, control_plane.server, token, ca)
+    pods = Pods(api, NAMESPACE)
+    name = f"granted-{secrets.token_hex(3)}"
+    namespace = f"--namespace={NAMESPACE}"
+    with run_controller(namespace, kubeconfig=kubeconfig):
+        storages.create(name, replicas=1)
+        eventually(lambda: len(pods.of(name)) == 1)
+        pods.make_ready(name)
+        storages.await_condition(name, "Ready", "PodsReady")
+        eventually(lambda: ("Normal", "EtcdStorageDeployed") in storages.events(name))
+    (old,) = pods.of(name)
+    with run_controller(namespace, "--etcd-proxy-image=other:1", kubeconfig=kubeconfig):
+
+        def rolled() -> bool:
+            pods.make_ready(name)
+            uids = [pod["metadata"]["uid"] for pod in pods.of(name)]
+            return len(uids) == 1 and old["metadata"]["uid"] not in uids
+
+        eventually(rolled, within=30)
+
+
+def _kubeconfig(folder: Path, server: str, token: str, ca: Path | None = None) -> Path:
+    path = folder / "kubeconfig"
+    trust = {"certificate-authority": str(ca)} if ca else {"insecure-skip-tls-verify": True}
+    path.write_text(
+        yaml.safe_dump(
+            {
+                "apiVersion": "v1",
+                "kind": "Config",
+                "clusters": [{"name": "c", "cluster": {"server": server, **trust}}],
+                "users": [{"name": "u", "user": {"token": token}}],
+                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+                "current-context": "x",
+            }
+        )
+    )
+    return path

@@ -1,0 +1,233 @@
+"""Whole rolls, with everything in between that a real cluster puts there.
+
+The plan and its step run on pictures that are behind the truth by any number of changes; the
+ReplicaSet controller and the kubelet make their moves at any moment; the controller is stopped
+between any two writes; revisions and numbers change in the middle.
+"""
+
+import random
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from controller.dataplane.rolling import is_ready, is_terminating, pod_revision
+from controller.plan import Create, Delete, Evict, Patch, Plan, Snapshot, Write, plan_storage
+from controller.resources import PODS, REPLICA_SETS, SERVICES
+from informers import ApiError
+from tests.support.memoryserver import MemoryServer
+from tests.support.objects import NAMESPACE, PLANE, read
+from tests.support.replicasets import ReplicaSets
+
+RS, SERVICE = "etcd-rs-etcd-name", "etcd-etcd-name"
+
+
+class Roll:
+    """A storage of `replicas` pods, all ready, whose revision can be changed."""
+
+    def __init__(self, replicas: int) -> None:
+        self.server = MemoryServer()
+        self.replicas = replicas
+        self.bundles = 0
+        self.writes = 0
+        """Those that changed something: a repeated eviction of one pod is none."""
+        for write in self.plan().writes:
+            self.carry_out(write)
+        self.sets = ReplicaSets(self.server, RS)
+        self.sets.settle()
+        self.writes = 0
+
+    @property
+    def revision(self) -> str:
+        return PLANE.desired(read(), f"bundle {self.bundles}").revision
+
+    def new_revision(self) -> None:
+        self.bundles += 1
+
+    def plan(self) -> Plan:
+        listers = self.server.listers()
+        storage = read(replicas=self.replicas)
+        snapshot = Snapshot(
+            listers.replica_sets.find(RS, NAMESPACE),
+            listers.services.find(SERVICE, NAMESPACE),
+            tuple(listers.pods.by_index("storage", storage.name)),
+        )
+        return plan_storage(storage, PLANE.desired(storage, f"bundle {self.bundles}"), snapshot)
+
+    def reconcile(self, stop_after: int = 99) -> None:
+        """Carry a plan out until a write is refused or the program stops."""
+        for write in self.plan().writes[:stop_after]:
+            try:
+                self.carry_out(write)
+            except ApiError as error:
+                assert error.code in {404, 409}, error
+                break
+
+    def carry_out(self, write: Write) -> None:
+        server, before = self.server, self.server._revision
+        match write:
+            case Create(resource, obj):
+                server.create(resource, obj, NAMESPACE)
+            case Patch(resource, name, patch):
+                server.patch(resource, name, patch, namespace=NAMESPACE)
+            case Evict():
+                self.evict(write)
+            case Delete():
+                pytest.fail(f"nothing here is to be deleted: {write}")
+        self.writes += server._revision != before
+
+    def evict(self, write: Evict) -> None:
+        served = self.server.peek(PODS, write.name) if self.has(write.name) else {}
+        eviction = {"kind": "Eviction", "deleteOptions": {"preconditions": {"uid": write.uid}}}
+        self.server.post_subresource(PODS, write.name, "eviction", eviction, NAMESPACE)
+        if served and is_ready(served):
+            left = self.sets.ready()
+            assert left >= self.replicas, f"{write.name} was needed: {left} of {self.replicas}"
+
+    def has(self, pod: str) -> bool:
+        return any(obj["metadata"]["name"] == pod for obj in self.server.all(PODS))
+
+    def done(self) -> bool:
+        alive = self.sets.alive()
+        return (
+            len(alive) == self.replicas
+            and all(is_ready(pod) and pod_revision(pod) == self.revision for pod in alive)
+            and self.server.peek(REPLICA_SETS, RS)["spec"]["replicas"] == self.replicas
+        )
+
+    def finish(self) -> None:
+        """Let time pass with nothing more in the way."""
+        for _ in range(4 * 9 + 10):
+            self.server.catch_up()
+            if self.done() and not self.plan().writes:
+                return
+            self.reconcile()
+            self.sets.settle()
+        pytest.fail(f"not at its end: {self.plan()}")
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3, 5, 9])
+def test_a_roll_costs_as_few_writes_as_promised(replicas: int) -> None:
+    roll = Roll(replicas)
+    roll.new_revision()
+    while writes := roll.plan().writes:
+        for write in writes:
+            roll.carry_out(write)
+            assert roll.sets.ready() >= replicas
+        roll.sets.settle()
+    assert roll.done()
+    assert roll.writes in {replicas + 2, replicas + 3}
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3, 5, 9])
+@pytest.mark.parametrize("seed", range(4))
+def test_never_fewer_ready_than_asked_for_in_any_order_of_moves(replicas: int, seed: int) -> None:
+    rng = random.Random(seed)  # noqa: S311 - chooses an order
+    roll = Roll(replicas)
+    server = roll.server
+    server.lagging |= {PODS, REPLICA_SETS, SERVICES}
+    roll.new_revision()
+    for _ in range(10_000):
+        move = rng.randrange(8)
+        if move == 0:
+            roll.reconcile(stop_after=rng.randint(0, 2))
+        elif move < 3:
+            server.pictures[rng.choice((PODS, REPLICA_SETS))].catch_up(rng.randint(1, 3))
+        else:
+            roll.sets.move(rng.randrange(5), rng.randrange(9))
+        assert roll.sets.ready() >= replicas
+        if roll.done():
+            break
+    assert roll.done()
+    assert roll.writes in {replicas + 2, replicas + 3}
+    roll.finish()
+    assert roll.writes in {replicas + 2, replicas + 3}
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 5])
+def test_a_revision_that_never_gets_ready_costs_nothing_and_mends(replicas: int) -> None:
+    roll = Roll(replicas)
+    roll.new_revision()
+    roll.sets.broken.add(roll.revision)
+    for _ in range(20):
+        roll.reconcile()
+        roll.sets.settle()
+        assert roll.sets.ready() == replicas
+    stuck = [pod for pod in roll.sets.alive() if not is_ready(pod)]
+    assert [pod_revision(pod) for pod in stuck] == [roll.revision]
+    assert roll.plan().writes == ()
+    assert roll.writes == 1
+
+    roll.new_revision()
+    for _ in range(4 * replicas + 10):
+        roll.reconcile()
+        assert roll.sets.ready() >= replicas
+        roll.sets.settle()
+        assert roll.sets.ready() >= replicas
+    assert roll.done()
+
+
+def test_a_revision_that_is_taken_back_ends_where_it_began() -> None:
+    roll = Roll(3)
+    roll.new_revision()
+    roll.sets.broken.add(roll.revision)
+    roll.reconcile()
+    roll.sets.settle()
+    roll.bundles -= 1
+    roll.finish()
+    assert all(pod["status"]["made"] <= 3 for pod in roll.sets.alive())
+
+
+class RollingMachine(RuleBasedStateMachine):
+    """Anything at any moment; `Roll.evict` looks at what each eviction takes away."""
+
+    roll: Roll
+
+    @initialize(replicas=st.sampled_from([1, 2, 3, 5]))
+    def begin(self, replicas: int) -> None:
+        self.roll = Roll(replicas)
+        self.roll.server.lagging |= {PODS, REPLICA_SETS, SERVICES}
+
+    @rule(stop_after=st.integers(0, 3))
+    def reconcile(self, stop_after: int) -> None:
+        self.roll.reconcile(stop_after)
+
+    @rule(resource=st.sampled_from([PODS, REPLICA_SETS]), steps=st.integers(1, 9))
+    def hear(self, resource: object, steps: int) -> None:
+        self.roll.server.pictures[resource].catch_up(steps)  # type: ignore[index]
+
+    @rule(kind=st.integers(0, 4), turn=st.integers(0, 8))
+    def move(self, kind: int, turn: int) -> None:
+        self.roll.sets.move(kind, turn)
+
+    @rule()
+    def catch_up(self) -> None:
+        self.roll.server.catch_up()
+        self.roll.sets.settle()
+
+    @rule(broken=st.booleans())
+    def new_revision(self, broken: bool) -> None:  # noqa: FBT001 - drawn
+        self.roll.new_revision()
+        if broken:
+            self.roll.sets.broken.add(self.roll.revision)
+
+    @rule(replicas=st.sampled_from([1, 2, 3, 5]))
+    def scale(self, replicas: int) -> None:
+        self.roll.replicas = replicas
+
+    @invariant()
+    def no_pods_pile_up(self) -> None:
+        assert len(self.roll.sets.alive()) <= 5 + 1
+
+    def teardown(self) -> None:
+        if not hasattr(self, "roll"):
+            return
+        # Only now, when nothing more comes between: it ends well from wherever it stands.
+        self.roll.sets.broken.clear()
+        self.roll.finish()
+        assert not any(is_terminating(pod) for pod in self.roll.server.all(PODS))
+
+
+TestRolling = RollingMachine.TestCase
+TestRolling.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)

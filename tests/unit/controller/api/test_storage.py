@@ -1,0 +1,97 @@
+"""Reading an EtcdStorage, complete or as an older CRD let it in."""
+
+from typing import Any
+
+import pytest
+
+from controller.api.storage import RESERVED_NAMES, ObjectReference, name_problem, read_storage
+from tests.support.objects import etcd_storage, read
+
+
+def test_reads_everything() -> None:
+    storage = read(
+        "tenant",
+        generation=4,
+        mode="Direct",
+        replicas=5,
+        reclaimPolicy="Delete",
+        caCertConfigMap=[{"name": "ca", "namespace": "one"}],
+        clientCertSecret=[{"name": "a", "namespace": "one"}, {"name": "b", "namespace": "two"}],
+        status={"observedGeneration": 3},
+    )
+    assert (storage.name, storage.uid) == ("tenant", "uid-tenant")
+    assert (storage.resource_version, storage.generation) == ("7", 4)
+    assert (storage.mode, storage.replicas, storage.reclaim_policy) == ("Direct", 5, "Delete")
+    assert storage.ca_cert_config_maps == (ObjectReference("one", "ca"),)
+    assert storage.client_cert_secrets == (
+        ObjectReference("one", "a"),
+        ObjectReference("two", "b"),
+    )
+    assert storage.status == {"observedGeneration": 3}
+    assert storage.prefix == "/tenant/"
+    assert not storage.deleting
+
+
+@pytest.mark.parametrize("spec", [{}, {"spec": None}, {"spec": {}}, {"spec": {"replicas": None}}])
+def test_what_is_unset_has_the_defaults_of_the_crd(spec: dict[str, Any]) -> None:
+    meta = {"name": "a", "uid": "u", "resourceVersion": "1"}
+    storage = read_storage({"metadata": meta, **spec})
+    assert (storage.mode, storage.replicas, storage.reclaim_policy) == ("Proxy", 2, "Retain")
+    assert (storage.ca_cert_config_maps, storage.client_cert_secrets) == ((), ())
+    assert (storage.generation, storage.status) == (1, {})
+    assert storage.ignored_fields == ()
+
+
+def test_empty_lists_are_no_references() -> None:
+    storage = read(caCertConfigMap=[], clientCertSecret=None)
+    assert (storage.ca_cert_config_maps, storage.client_cert_secrets) == ((), ())
+
+
+def test_a_deletion_under_way_is_seen() -> None:
+    assert read(meta={"deletionTimestamp": "2026-01-02T03:04:05Z"}).deleting
+
+
+def test_the_fields_of_2018_are_named_with_what_took_their_place() -> None:
+    storage = read(serverCACert=[{"name": "ca"}], clientCert=[])
+    assert storage.ignored_fields == (
+        "spec.serverCACert (use spec.caCertConfigMap)",
+        "spec.clientCert (use spec.clientCertSecret)",
+    )
+    assert (storage.ca_cert_config_maps, storage.client_cert_secrets) == ((), ())
+
+
+def test_reading_changes_nothing() -> None:
+    obj = etcd_storage(clientCertSecret=[{"name": "a", "namespace": "one"}], status={"x": [1]})
+    read_storage(obj)
+    assert obj == etcd_storage(
+        clientCertSecret=[{"name": "a", "namespace": "one"}], status={"x": [1]}
+    )
+
+
+@pytest.mark.parametrize("name", ["a", "0", "etcd-name", "a--b", "a" * 58, "register", "rooted"])
+def test_a_usable_name(name: str) -> None:
+    assert name_problem(name, RESERVED_NAMES) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("registry", "reserved"),
+        ("root", "reserved"),
+        ("a" * 59, "59 characters, 58"),
+        ("a.b", "no DNS label"),
+        ("-a", "no DNS label"),
+        ("a-", "no DNS label"),
+        ("A", "no DNS label"),
+        ("", "no DNS label"),
+        ("a/b", "no DNS label"),
+        ("a\n", "no DNS label"),
+    ],
+)
+def test_an_unusable_name_and_why(name: str, says: str) -> None:
+    assert says in (name_problem(name, RESERVED_NAMES) or "no problem at all")
+
+
+def test_the_operator_may_reserve_more_names() -> None:
+    assert name_problem("kube", RESERVED_NAMES) is None
+    assert name_problem("kube", RESERVED_NAMES | {"kube"}) == "the name 'kube' is reserved"

@@ -1,0 +1,118 @@
+"""Which storages an event concerns, and what is said about watches that fail."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from controller.dataplane.interface import storage_of_replica_set
+from controller.handlers import EnqueueHandler, WatchErrorLog, by_label, by_name, own_name
+from controller.ownership import STORAGE_LABEL
+from controller.resources import ETCD_STORAGES, PODS, SERVICES
+from informers import ApiError, ConnectionFailed, DeletedFinalStateUnknown
+from tests.support.objects import etcd_storage, pod
+from workqueue import Queue
+
+Json = dict[str, Any]
+
+
+@pytest.fixture
+def queue() -> Queue[str]:
+    return Queue("test")
+
+
+def drain(queue: Queue[str]) -> list[str]:
+    names = [queue.get() for _ in range(len(queue))]
+    for name in names:
+        queue.done(name)
+    return sorted(names)
+
+
+def test_a_storage_is_queued_by_its_name_whatever_happens_to_it(queue: Queue[str]) -> None:
+    handler = EnqueueHandler(queue, own_name)
+    obj = etcd_storage("a")
+    happenings: list[Callable[[], None]] = [
+        lambda: handler.on_add(obj, is_in_initial_list=True),
+        lambda: handler.on_add(obj, is_in_initial_list=False),
+        lambda: handler.on_update(obj, obj),
+        lambda: handler.on_delete(obj),
+        lambda: handler.on_delete(DeletedFinalStateUnknown("a", obj)),
+    ]
+    for happen in happenings:
+        happen()
+        assert drain(queue) == ["a"]
+
+
+def test_a_label_that_changes_concerns_the_old_storage_too(queue: Queue[str]) -> None:
+    handler = EnqueueHandler(queue, by_label)
+    handler.on_update(pod("p", storage="a"), pod("p", storage="b"))
+    assert drain(queue) == ["a", "b"]
+
+
+def test_an_object_that_concerns_nobody_queues_nothing(queue: Queue[str]) -> None:
+    handler = EnqueueHandler(queue, by_label)
+    bare = {"metadata": {"name": "p", "labels": None}}
+    handler.on_add(bare, is_in_initial_list=False)
+    handler.on_update(bare, {"metadata": {"name": "p"}})
+    handler.on_delete(bare)
+    assert drain(queue) == []
+
+
+def test_an_object_may_concern_everybody(queue: Queue[str]) -> None:
+    handler = EnqueueHandler(queue, lambda _obj: ["a", "b"])
+    handler.on_add({}, is_in_initial_list=False)
+    assert drain(queue) == ["a", "b"]
+
+
+def test_key_functions() -> None:
+    def named(name: str) -> Json:
+        return {"metadata": {"name": name, "labels": {STORAGE_LABEL: "by-label"}}}
+
+    assert own_name(named("a")) == ["a"]
+    assert by_label(named("a")) == ["by-label"]
+    # By name and not by label: a foreign object in our way counts when it goes.
+    assert by_name(storage_of_replica_set)(named("etcd-rs-a")) == ["a"]
+    assert by_name(storage_of_replica_set)(named("a")) == []
+
+
+def test_a_watch_error_is_said_once_until_it_changes() -> None:
+    errors = WatchErrorLog()
+    refused = ConnectionFailed("https://server", "connection refused", refused=True)
+    forbidden = ApiError(403, "Forbidden", "may not list pods")
+    with capture_logs() as logs:
+        for error in (refused, refused, forbidden, forbidden, refused):
+            errors(PODS, error)
+    assert [(log["log_level"], log["error"].split(";")[0]) for log in logs] == [
+        ("warning", "https://server: connection refused"),
+        ("debug", "https://server: connection refused"),
+        ("warning", "may not list pods (403 Forbidden)"),
+        ("debug", "may not list pods (403 Forbidden)"),
+        ("warning", "https://server: connection refused"),
+    ]
+
+
+def test_each_kind_has_its_own_error() -> None:
+    errors = WatchErrorLog()
+    with capture_logs() as logs:
+        for resource in (PODS, SERVICES):
+            errors(resource, ApiError(403, "Forbidden", "no"))
+    assert [(log["log_level"], log["kind"]) for log in logs] == [
+        ("warning", "Pod"),
+        ("warning", "Service"),
+    ]
+
+
+def test_a_missing_crd_is_told_with_the_command_that_mends_it() -> None:
+    gone = ApiError(404, "NotFound", "the server could not find the requested resource")
+    with capture_logs() as logs:
+        WatchErrorLog()(ETCD_STORAGES, gone)
+        WatchErrorLog()(PODS, gone)
+    assert "kubectl apply -f artifacts/etcdstorage/crd.yaml" in logs[0]["error"]
+    assert "CRD" not in logs[1]["error"]
+
+
+def test_a_watch_that_is_too_old_is_no_news() -> None:
+    with capture_logs() as logs:
+        WatchErrorLog()(PODS, ApiError(410, "Expired", "too old resource version"))
+    assert logs == []

@@ -1,0 +1,291 @@
+"""The command line: what it takes, and one line for what it does not."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from controller.dataplane import CoreEtcd
+from controller.options import DEFAULT_PROXY_IMAGE, Options, parse_options, version
+
+URL = "https://etcd-svc-1.etcd.svc:2379"
+HOME = {"HOME": "/of/the/operator"}
+
+
+def parse(
+    *arguments: str, environment: Mapping[str, str] = HOME, pod: Path = Path("/nowhere")
+) -> Options:
+    return parse_options(("-u", URL, *arguments), environment=environment, service_account=pod)
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Path:
+    """Return what the kubelet mounts into a pod in the namespace `of-the-pod`."""
+    (tmp_path / "token").write_text("made up")
+    (tmp_path / "namespace").write_text("of-the-pod\n")
+    return tmp_path
+
+
+def test_the_defaults() -> None:
+    options = parse()
+    log_format = options.log_format
+    assert options == Options(
+        kubeconfig="/of/the/operator/.kube/config",
+        core=CoreEtcd((URL,), "etcd-coreserving-ca", "etcd-coreserving-cert"),
+        namespace="kube-apiserver-storage",
+        etcd_proxy_image=DEFAULT_PROXY_IMAGE,
+        workers=4,
+        resync_period=600.0,
+        reserved_names=frozenset({"registry", "root"}),
+        log_level="info",
+        log_format=log_format,
+    )
+    assert log_format in {"json", "console"}
+
+
+def test_every_flag() -> None:
+    options = parse_options(
+        [
+            *("--kubeconfig", "file"),
+            *("--etcd-core-url", "http://core:1"),
+            *("--etcd-core-ca-configmap", "ca.of-mine"),
+            *("--etcd-core-certs-secret", "certs"),
+            *("--namespace", "storage"),
+            *("--etcd-proxy-image", "registry.example.org:5000/etcd@sha256:abc"),
+            *("--workers", "64"),
+            *("--resync-period", "1h30m"),
+            *("--reserved-names", "kube, default,,registry"),
+            *("--log-level", "debug"),
+            *("--log-format", "json"),
+        ],
+        environment={},
+    )
+    assert options == Options(
+        kubeconfig="file",
+        core=CoreEtcd(("http://core:1",), "ca.of-mine", "certs"),
+        namespace="storage",
+        etcd_proxy_image="registry.example.org:5000/etcd@sha256:abc",
+        workers=64,
+        resync_period=5400.0,
+        reserved_names=frozenset({"registry", "root", "kube", "default"}),
+        log_level="debug",
+        log_format="json",
+    )
+
+
+def test_the_short_flags_of_the_original() -> None:
+    options = parse_options(["-k", "file", "-u", URL, "-n", "storage"], environment={})
+    assert (options.kubeconfig, options.core.urls, options.namespace) == (
+        "file",
+        (URL,),
+        "storage",
+    )
+
+
+def test_the_alias_of_the_original() -> None:
+    assert parse("--etcd-core-ca-secret", "certs").core.certs_secret == "certs"
+
+
+@pytest.mark.parametrize(
+    ("given", "urls"),
+    [
+        (["-u", "https://a:1", "-u", "https://b:2"], ("https://a:1", "https://b:2")),
+        (["-u", "https://a:1,https://b:2"], ("https://a:1", "https://b:2")),
+        (
+            ["-u", "https://a:1, https://b:2", "-u", "https://c"],
+            ("https://a:1", "https://b:2", "https://c"),
+        ),
+        (["-u", "https://a:1/"], ("https://a:1",)),
+        (["-u=HTTPS://a"], ("https://a",)),
+        (["-u", "https://[::1]:2379"], ("https://[::1]:2379",)),
+        (["-u", "https://10.0.0.1:2379"], ("https://10.0.0.1:2379",)),
+    ],
+)
+def test_several_urls_in_every_way(given: list[str], urls: tuple[str, ...]) -> None:
+    assert parse_options(given, environment={}).core.urls == urls
+
+
+def test_no_resync() -> None:
+    assert parse("--resync-period", "0").resync_period == 0.0
+
+
+WRONG = [
+    (["-u", ""], "--etcd-core-url"),
+    (["-u", "etcd:2379"], "--etcd-core-url"),
+    (["-u", "core"], "--etcd-core-url"),
+    (["-u", "ftp://core:2379"], "--etcd-core-url"),
+    (["-u", "https://"], "--etcd-core-url"),
+    (["-u", "https://:2379"], "--etcd-core-url"),
+    (["-u", "https://core:port"], "--etcd-core-url"),
+    (["-u", "https://core:0"], "--etcd-core-url"),
+    (["-u", "https://core:65536"], "--etcd-core-url"),
+    (["-u", "https://core:"], "--etcd-core-url"),
+    (["-u", "https://[::1"], "--etcd-core-url"),
+    (["-u", "https://core/path"], "--etcd-core-url"),
+    (["-u", "https://core?query=1"], "--etcd-core-url"),
+    (["-u", "https://core#fragment"], "--etcd-core-url"),
+    (["-u", "https://user:password@core"], "--etcd-core-url"),
+    (["-u", "https://core etcd:2379"], "--etcd-core-url"),
+    (["-u", "https://core;reboot"], "--etcd-core-url"),
+    (["-u", "https://core:1,"], "--etcd-core-url"),
+    (["-u", "https://a https://b"], "--etcd-core-url"),
+    (["-u", "http://a"], "--etcd-core-url"),  # next to an https one: a mixture
+    (["-u"], "--etcd-core-url"),
+    (["--etcd-core-ca-configmap", "Not A Name"], "--etcd-core-ca-configmap"),
+    (["--etcd-core-ca-configmap", ""], "--etcd-core-ca-configmap"),
+    (["--etcd-core-certs-secret", "a/b"], "--etcd-core-certs-secret"),
+    (["--etcd-core-ca-secret", "-a"], "--etcd-core-certs-secret"),
+    (["-n", "a.b"], "--namespace"),
+    (["-n", "A"], "--namespace"),
+    (["-n", "a" * 64], "--namespace"),
+    (["-n", ""], "--namespace"),
+    (["--etcd-proxy-image", ""], "--etcd-proxy-image"),
+    (["--etcd-proxy-image", "two words"], "--etcd-proxy-image"),
+    (["--workers", "0"], "--workers"),
+    (["--workers", "65"], "--workers"),
+    (["--workers", "-1"], "--workers"),
+    (["--workers", "four"], "--workers"),
+    (["--workers", "1.5"], "--workers"),
+    (["--workers", ""], "--workers"),
+    (["--resync-period", "5 days"], "--resync-period"),
+    (["--resync-period", "600"], "--resync-period"),
+    (["--resync-period", "-1s"], "--resync-period"),
+    (["--resync-period", "9999999999999999h"], "--resync-period"),
+    (["--reserved-names", "a,B"], "--reserved-names"),
+    (["--log-level", "verbose"], "--log-level"),
+    (["--log-format", "xml"], "--log-format"),
+    (["--etcd-core-u", "https://a"], "--etcd-core-u"),  # no abbreviations
+    (["--what"], "--what"),
+    (["left", "over"], "left over"),
+]
+
+
+@pytest.mark.parametrize(("given", "flag"), WRONG, ids=[" ".join(w[0]) for w in WRONG])
+def test_a_wrong_value_is_one_line_that_names_the_flag(
+    given: list[str], flag: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse(*given)
+    out, err = capsys.readouterr()
+    assert ended.value.code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.endswith("\n")
+    assert err.startswith("etcdproxy-controller: ")
+    assert flag in err
+
+
+def test_the_line_says_what_was_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    for given, says in (
+        (["-u", "etcd:2379"], "'etcd:2379'"),
+        (["--workers", "99"], "'99' is no number from 1 to 64"),
+        (["--resync-period", "5 days"], "'5 days' is no duration"),
+        (["-n", "A"], "'A' is no name of a namespace"),
+        (["-u", "http://a"], "either http or https"),
+    ):
+        with pytest.raises(SystemExit):
+            parse(*given)
+        assert says in capsys.readouterr().err
+
+
+def test_without_a_core_there_is_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse_options([], environment={})
+    assert ended.value.code == 2
+    err = capsys.readouterr().err
+    assert "--etcd-core-url" in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("environment", "in_a_pod", "namespace"),
+    [
+        ({}, False, "kube-apiserver-storage"),
+        ({}, True, "of-the-pod"),
+        ({"POD_NAMESPACE": "told"}, True, "told"),
+        ({"POD_NAMESPACE": "told"}, False, "told"),
+        ({"POD_NAMESPACE": ""}, True, "of-the-pod"),
+    ],
+)
+def test_the_namespace_is_the_pods_own(
+    environment: dict[str, str],
+    in_a_pod: bool,
+    namespace: str,
+    pod: Path,  # noqa: FBT001 - a column of the table
+) -> None:
+    mount = pod if in_a_pod else Path("/nowhere")
+    assert parse(environment=environment, pod=mount).namespace == namespace
+    assert parse("-n", "given", environment=environment, pod=mount).namespace == "given"
+
+
+def test_an_empty_file_is_no_namespace(pod: Path) -> None:
+    (pod / "namespace").write_text("\n")
+    assert parse(pod=pod).namespace == "kube-apiserver-storage"
+
+
+SERVICE = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "kubeconfig"),
+    [
+        ({}, "/of/the/operator/.kube/config"),
+        ({"KUBECONFIG": "a:b"}, "a:b"),
+        ({"KUBECONFIG": ""}, "/of/the/operator/.kube/config"),
+        (SERVICE, None),
+        ({**SERVICE, "KUBECONFIG": "a"}, "a"),
+    ],
+)
+def test_where_the_cluster_is_looked_for(
+    environment: dict[str, str], kubeconfig: str | None, pod: Path
+) -> None:
+    everywhere = {**HOME, **environment}
+    assert parse(environment=everywhere, pod=pod).kubeconfig == kubeconfig
+    assert parse("-k", "given", environment=everywhere, pod=pod).kubeconfig == "given"
+
+
+def test_a_service_host_without_a_token_is_no_pod(tmp_path: Path) -> None:
+    found = parse(environment={**HOME, **SERVICE}, pod=tmp_path).kubeconfig
+    assert found == "/of/the/operator/.kube/config"
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse("--version")
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"etcdproxy-controller {version()}\n"
+    assert re.fullmatch(r"\d+\.\d+\.\d+.*", version())
+
+
+def test_help_tells_every_flag_its_defaults_and_none_that_is_not_there(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse("--help")
+    assert ended.value.code == 0
+    told = capsys.readouterr().out
+    for flag in ("--etcd-core-url", "-u", "--workers", "--log-format", "--reserved-names"):
+        assert flag in told
+    for default in ("etcd-coreserving-ca", "kube-apiserver-storage", DEFAULT_PROXY_IMAGE, "10m"):
+        assert default in " ".join(told.split())
+
+
+def test_options_do_not_change() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        parse().workers = 5  # type: ignore[misc]
+
+
+def test_the_program_ends_with_code_2_and_nothing_else_on_its_streams() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "controller", "-u", "nonsense"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr.startswith("etcdproxy-controller: argument --etcd-core-url")
+    assert run.stderr.count("\n") == 1

@@ -1,0 +1,332 @@
+"""What is written for a storage, carried out on a server with defaults, and planned again."""
+
+from typing import Any
+
+import pytest
+
+from controller.api.storage import EtcdStorage
+from controller.dataplane import Desired
+from controller.dataplane.interface import REVISION_LABEL
+from controller.ownership import STORAGE_LABEL, controller_of, controller_reference
+from controller.plan import Create, Delete, Evict, Patch, Plan, Snapshot, plan_object, plan_storage
+from controller.resources import PODS, REPLICA_SETS, SERVICES
+from tests.support.memoryserver import MemoryServer
+from tests.support.objects import (
+    CA,
+    NAMESPACE,
+    PLANE,
+    owned_by,
+    pod,
+    read,
+    replica_set_of_2018,
+    service_of_2018,
+)
+
+Json = dict[str, Any]
+
+RS, SERVICE = "etcd-rs-etcd-name", "etcd-etcd-name"
+STORAGE = read()
+DESIRED = PLANE.desired(STORAGE, CA)
+
+
+class World:
+    """A server, and the plans made for what it holds."""
+
+    def __init__(self) -> None:
+        self.server = MemoryServer()
+
+    def snapshot(self) -> Snapshot:
+        found = {
+            resource: next(iter(self.server.all(resource)), None)
+            for resource in (REPLICA_SETS, SERVICES)
+        }
+        return Snapshot(found[REPLICA_SETS], found[SERVICES], tuple(self.server.all(PODS)))
+
+    def plan(self, storage: EtcdStorage = STORAGE, desired: Desired = DESIRED) -> Plan:
+        return plan_storage(storage, desired, self.snapshot())
+
+    def carry_out(self, plan: Plan) -> None:
+        for write in plan.writes:
+            match write:
+                case Create(resource, obj):
+                    self.server.create(resource, obj, NAMESPACE)
+                case Patch(resource, name, patch):
+                    self.server.patch(resource, name, patch, namespace=NAMESPACE)
+                case Delete(resource, name, uid):
+                    self.server.delete(
+                        resource, name, namespace=NAMESPACE, preconditions={"uid": uid}
+                    )
+                case Evict(name):
+                    self.server.remove(PODS, name)
+
+    def settle(self, storage: EtcdStorage = STORAGE, desired: Desired = DESIRED) -> list[Plan]:
+        """Plan and carry out until nothing is left; the plans that wrote something."""
+        plans = []
+        while (plan := self.plan(storage, desired)).writes:
+            plans.append(plan)
+            assert len(plans) < 10, plans
+            self.carry_out(plan)
+        return plans
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+def deployed(world: World) -> World:
+    world.settle()
+    world.server.writes.clear()
+    return world
+
+
+def test_from_nothing_it_takes_two_creations_and_then_nothing(world: World) -> None:
+    (plan,) = world.settle()
+    assert [type(write) for write in plan.writes] == [Create, Create]
+    assert world.server.writes == [f"create ReplicaSet {RS}", f"create Service {SERVICE}"]
+    for resource, name in ((REPLICA_SETS, RS), (SERVICES, SERVICE)):
+        assert controller_of(world.server.peek(resource, name)) == controller_reference(STORAGE)
+    assert (plan.conflicts, plan.replaces) == ((), ())
+
+
+def test_the_defaults_that_the_server_adds_are_no_drift(deployed: World) -> None:
+    stored = deployed.server.peek(REPLICA_SETS, RS)
+    assert stored["spec"]["template"]["spec"]["restartPolicy"] == "Always"
+    assert deployed.plan().writes == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rs: rs["spec"].update(replicas=7),
+        lambda rs: rs["metadata"]["labels"].pop(STORAGE_LABEL),
+        lambda rs: rs["metadata"].pop("labels"),
+        lambda rs: rs["spec"]["template"]["spec"]["containers"][0].update(image="other"),
+        lambda rs: rs["spec"]["template"]["spec"]["containers"][0]["args"].append("--more"),
+        lambda rs: rs["spec"]["template"]["spec"]["containers"].append({"name": "sidecar"}),
+        lambda rs: rs["spec"]["template"]["spec"].pop("volumes"),
+        lambda rs: rs["spec"]["template"]["spec"].update(automountServiceAccountToken=True),
+        lambda rs: rs["spec"]["template"]["metadata"].pop("annotations"),
+    ],
+)
+def test_drift_of_the_replica_set_is_mended_by_one_patch(deployed: World, change: Any) -> None:
+    before = deployed.server.peek(REPLICA_SETS, RS)
+    deployed.server.edit(REPLICA_SETS, RS, change)
+    (plan,) = deployed.settle()
+    assert [type(write) for write in plan.writes] == [Patch]
+    after = deployed.server.peek(REPLICA_SETS, RS)
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda service: service["spec"]["selector"].update(more="pods"),
+        lambda service: service["spec"].update(selector={"controller": "epc"}),
+        lambda service: service["spec"]["ports"][0].update(port=1),
+        lambda service: service["spec"]["ports"].append({"name": "more", "port": 80}),
+        lambda service: service["spec"].update(type="NodePort"),
+    ],
+)
+def test_drift_of_the_service_is_mended_by_one_patch(deployed: World, change: Any) -> None:
+    before = deployed.server.peek(SERVICES, SERVICE)
+    deployed.server.edit(SERVICES, SERVICE, change)
+    (plan,) = deployed.settle()
+    assert [type(write) for write in plan.writes] == [Patch]
+    assert deployed.server.peek(SERVICES, SERVICE)["spec"] == before["spec"]
+
+
+@pytest.mark.parametrize(("resource", "name"), [(REPLICA_SETS, RS), (SERVICES, SERVICE)])
+def test_what_is_deleted_comes_back(deployed: World, resource: Any, name: str) -> None:
+    deployed.server.remove(resource, name)
+    (plan,) = deployed.settle()
+    assert [type(write) for write in plan.writes] == [Create]
+
+
+def test_the_fields_of_others_stay_through_every_write(deployed: World) -> None:
+    def touch(obj: Json) -> None:
+        obj["metadata"]["labels"]["theirs"] = "label"
+        obj["metadata"]["annotations"] = {"theirs": "annotation"}
+        obj["metadata"]["finalizers"] = ["their/finalizer"]
+        obj["metadata"]["ownerReferences"].insert(0, {"uid": "u", "kind": "Team", "name": "t"})
+        obj["spec"]["minReadySeconds"] = 5
+
+    server = deployed.server
+    for resource, name in ((REPLICA_SETS, RS), (SERVICES, SERVICE)):
+        server.edit(resource, name, touch)
+    assert deployed.plan().writes == ()
+
+    # Now writes on both objects: another revision, more replicas, another port.
+    server.edit(SERVICES, SERVICE, lambda obj: obj["spec"]["ports"][0].update(port=1))
+    storage = read(replicas=3)
+    plans = deployed.settle(storage, PLANE.desired(storage, "another bundle"))
+    assert [len(plan.writes) for plan in plans] == [2]
+    for resource, name in ((REPLICA_SETS, RS), (SERVICES, SERVICE)):
+        found = server.peek(resource, name)
+        assert found["metadata"]["labels"]["theirs"] == "label"
+        assert found["metadata"]["annotations"] == {"theirs": "annotation"}
+        assert found["metadata"]["finalizers"] == ["their/finalizer"]
+        assert [o["uid"] for o in found["metadata"]["ownerReferences"]] == ["u", STORAGE.uid]
+        assert found["spec"]["minReadySeconds"] == 5
+
+
+def test_of_a_template_of_another_revision_nothing_is_kept(deployed: World) -> None:
+    def older(rs: Json) -> None:
+        template = rs["spec"]["template"]
+        template["metadata"]["labels"][REVISION_LABEL] = "older"
+        template["metadata"]["labels"]["dropped"] = "since"
+        template["metadata"]["annotations"]["dropped"] = "since"
+        template["spec"]["hostNetwork"] = True
+        template["spec"]["containers"][0]["env"] = [{"name": "DROPPED", "value": "since"}]
+        template["spec"]["securityContext"]["fsGroupChangePolicy"] = "Always"
+
+    fresh = deployed.server.peek(REPLICA_SETS, RS)["spec"]["template"]
+    deployed.server.edit(REPLICA_SETS, RS, older)
+    (plan,) = deployed.settle()
+    assert [type(write) for write in plan.writes] == [Patch]
+    assert deployed.server.peek(REPLICA_SETS, RS)["spec"]["template"] == fresh
+
+
+def test_every_patch_is_guarded_by_the_version_it_was_made_for(deployed: World) -> None:
+    stale = read(replicas=3)
+    plan = deployed.plan(stale, PLANE.desired(stale, CA))
+    (write,) = plan.writes
+    assert isinstance(write, Patch)
+    version = deployed.server.peek(REPLICA_SETS, RS)["metadata"]["resourceVersion"]
+    assert write.patch == {"metadata": {"resourceVersion": version}, "spec": {"replicas": 3}}
+    assert not write.adopts
+
+
+def test_a_foreign_object_is_in_no_write_and_stops_the_others(world: World) -> None:
+    foreign: Json = {
+        "metadata": {"name": SERVICE, "namespace": NAMESPACE},
+        "spec": {"ports": [{"port": 1}]},
+    }
+    world.server.put(SERVICES, foreign)
+    plan = world.plan()
+    assert plan.writes == ()
+    assert [str(c) for c in plan.conflicts] == [
+        f"Service {SERVICE} exists and is not ours: delete or rename it"
+    ]
+
+
+def test_both_foreign_objects_are_named(world: World) -> None:
+    predecessor = read(meta={"uid": "uid-of-a-predecessor"})
+    for resource, obj in (
+        (REPLICA_SETS, replica_set_of_2018(predecessor)),
+        (SERVICES, service_of_2018(predecessor)),
+    ):
+        world.server.put(resource, obj)
+    plan = world.plan()
+    assert plan.writes == ()
+    assert [c.kind for c in plan.conflicts] == ["ReplicaSet", "Service"]
+    assert all("deleted EtcdStorage" in str(c) for c in plan.conflicts)
+
+
+def test_no_pod_is_evicted_while_a_name_is_taken(deployed: World) -> None:
+    uid = deployed.server.peek(REPLICA_SETS, RS)["metadata"]["uid"]
+    deployed.server.edit(REPLICA_SETS, RS, _seen)
+    deployed.server.put(PODS, pod("a", "older", ready=False, owner_uid=uid))
+    assert [type(write) for write in deployed.plan().writes] == [Patch, Evict]
+    deployed.server.edit(SERVICES, SERVICE, lambda obj: obj["metadata"].pop("ownerReferences"))
+    deployed.server.edit(SERVICES, SERVICE, lambda obj: obj["metadata"].pop("labels"))
+    assert deployed.plan().writes == ()
+
+
+def test_orphans_are_adopted(deployed: World) -> None:
+    for resource, name in ((REPLICA_SETS, RS), (SERVICES, SERVICE)):
+        deployed.server.edit(
+            resource, name, lambda obj: obj["metadata"].update(ownerReferences=[])
+        )
+    (plan,) = deployed.settle()
+    assert [write.adopts for write in plan.writes if isinstance(write, Patch)] == [True, True]
+    for resource, name in ((REPLICA_SETS, RS), (SERVICES, SERVICE)):
+        found = deployed.server.peek(resource, name)
+        assert found["metadata"]["ownerReferences"] == [controller_reference(STORAGE)]
+
+
+def test_an_owner_that_is_not_yet_controller_becomes_it(deployed: World) -> None:
+    def demote(obj: Json) -> None:
+        obj["metadata"]["ownerReferences"][0]["controller"] = False
+
+    deployed.server.edit(SERVICES, SERVICE, demote)
+    (plan,) = deployed.settle()
+    assert [write.adopts for write in plan.writes if isinstance(write, Patch)] == [True]
+    service = deployed.server.peek(SERVICES, SERVICE)
+    assert controller_of(service) == controller_reference(STORAGE)
+
+
+def test_objects_of_2018_are_made_anew_or_mended(world: World) -> None:
+    old = world.server.put(REPLICA_SETS, replica_set_of_2018(STORAGE))
+    world.server.put(SERVICES, service_of_2018(STORAGE))
+    first, second = world.settle()
+    assert first.replaces == (Delete(REPLICA_SETS, RS, old["metadata"]["uid"]),)
+    assert world.server.writes == [
+        f"delete ReplicaSet {RS}",
+        f"patch Service {SERVICE}",
+        f"create ReplicaSet {RS}",
+    ]
+    assert second.replaces == ()
+    service = world.server.peek(SERVICES, SERVICE)
+    assert service["spec"]["selector"] == {STORAGE_LABEL: STORAGE.name}
+    assert service["spec"]["ports"][0]["targetPort"] == "etcd"
+
+
+def test_the_label_of_everybody_never_gets_into_a_selector(world: World) -> None:
+    world.server.put(SERVICES, service_of_2018(STORAGE))
+    (plan,) = world.settle()
+    patches = [write.patch for write in plan.writes if isinstance(write, Patch)]
+    assert [p["spec"]["selector"] for p in patches] == [
+        {"controller": None, STORAGE_LABEL: STORAGE.name}
+    ]
+
+
+def test_only_pods_of_the_replica_set_are_rolled(deployed: World) -> None:
+    deployed.server.edit(REPLICA_SETS, RS, _seen)
+    for other in ("uid-of-another", ""):
+        deployed.server.put(PODS, pod(f"theirs{other}", "older", ready=False, owner_uid=other))
+    plan = deployed.plan()
+    assert (plan.writes, plan.step.old) == ((), 0)
+
+
+def test_evictions_come_after_the_writes_and_carry_the_uid(deployed: World) -> None:
+    uid = deployed.server.edit(REPLICA_SETS, RS, _seen)["metadata"]["uid"]
+    deployed.server.put(PODS, pod("a", "older", ready=False, owner_uid=uid))
+    scale, evict = deployed.plan().writes
+    assert isinstance(scale, Patch)
+    assert scale.patch["spec"] == {"replicas": 3}
+    assert evict == Evict("a", "uid-a")
+
+
+def test_a_new_revision_and_one_more_pod_are_one_patch(deployed: World) -> None:
+    uid = deployed.server.peek(REPLICA_SETS, RS)["metadata"]["uid"]
+    for name in ("a", "b"):
+        deployed.server.put(PODS, pod(name, DESIRED.revision, owner_uid=uid))
+    rolled = PLANE.desired(STORAGE, "another bundle")
+    (write,) = deployed.plan(STORAGE, rolled).writes
+    assert isinstance(write, Patch)
+    assert write.patch["spec"]["replicas"] == 3
+    labels = write.patch["spec"]["template"]["metadata"]["labels"]
+    assert labels == {REVISION_LABEL: rolled.revision}
+
+
+def test_a_plan_changes_neither_the_cache_nor_the_desired_objects(deployed: World) -> None:
+    storage = read(replicas=4)
+    desired = PLANE.desired(storage, "another bundle")
+    snapshot = deployed.snapshot()
+    plan_storage(storage, desired, snapshot)
+    assert snapshot == deployed.snapshot()
+    assert desired == PLANE.desired(storage, "another bundle")
+
+
+def test_one_object_by_itself() -> None:
+    created = plan_object(SERVICES, None, DESIRED.service, STORAGE)
+    assert created == Create(SERVICES, owned_by(STORAGE, DESIRED.service))
+    assert "ownerReferences" not in DESIRED.service["metadata"]
+
+
+def _seen(rs: Json) -> None:
+    """Let the ReplicaSet controller have seen the object as it is."""
+    rs["status"]["observedGeneration"] = rs["metadata"]["generation"]

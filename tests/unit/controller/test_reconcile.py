@@ -1,0 +1,530 @@
+"""Whole reconciles against a server in memory: what is written, reported and told."""
+
+from copy import deepcopy
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from controller.api.conditions import find_condition
+from controller.api.storage import RESERVED_NAMES, EtcdStorage
+from controller.events import Event
+from controller.ownership import STORAGE_LABEL, controller_reference
+from controller.reconcile import Reconciler, is_stale
+from controller.resources import (
+    CONFIG_MAPS,
+    ETCD_STORAGES,
+    PODS,
+    REPLICA_SETS,
+    SECRETS,
+    SERVICES,
+)
+from informers import ApiError, ConnectionFailed, Resource
+from tests.support.memoryserver import WATCHED, MemoryServer
+from tests.support.objects import (
+    CA,
+    CORE,
+    NAMESPACE,
+    PLANE,
+    core_config_map,
+    core_secret,
+    etcd_storage,
+    pod,
+    read,
+    replica_set_of_2018,
+    service_of_2018,
+)
+
+Json = dict[str, Any]
+
+RS, SERVICE = "etcd-rs-etcd-name", "etcd-etcd-name"
+STATUS = "patch EtcdStorage/status etcd-name"
+FROM_NOTHING = [f"create ReplicaSet {RS}", f"create Service {SERVICE}", STATUS]
+
+
+class Told:
+    """A recorder that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, str]] = []
+        self.messages: list[str] = []
+
+    def record(self, storage: EtcdStorage, event: Event) -> None:
+        assert storage.uid
+        self.events.append((event.type, event.reason))
+        self.messages.append(event.message)
+
+
+class World:
+    """A server with the core's credentials and one storage, and a reconciler of it."""
+
+    def __init__(self) -> None:
+        self.server = MemoryServer()
+        self.told = Told()
+        self.moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        self.reconciler = Reconciler(
+            client=self.server.client,
+            listers=self.server.listers(),
+            dataplane=PLANE,
+            core=CORE,
+            namespace=NAMESPACE,
+            reserved_names=RESERVED_NAMES,
+            recorder=self.told,
+            now=self._now,
+        )
+        self.server.put(CONFIG_MAPS, core_config_map())
+        self.server.put(SECRETS, core_secret())
+
+    def _now(self) -> datetime:
+        self.moment += timedelta(seconds=1)
+        return self.moment
+
+    def storage(self, name: str = "etcd-name", **fields: Any) -> None:
+        self.server.put(ETCD_STORAGES, etcd_storage(name, **fields))
+
+    def reconcile(self, name: str = "etcd-name") -> list[str]:
+        """Return what was written; the caches' objects must come out of it as they went in."""
+        self.server.writes.clear()
+        self.server.bodies.clear()
+        cached = [o for r in WATCHED for o in self.server.pictures[r].store.list()]
+        before = deepcopy(cached)
+        try:
+            self.reconciler.reconcile(name)
+        finally:
+            assert cached == before
+        return self.server.writes
+
+    def status(self, name: str = "etcd-name") -> Json:
+        found: Json = self.server.peek(ETCD_STORAGES, name).get("status", {})
+        return found
+
+    def condition(self, type_: str = "Deployed", name: str = "etcd-name") -> tuple[str, str, str]:
+        found = find_condition(self.status(name), type_)
+        assert found is not None
+        return found["status"], found["reason"], found["message"]
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.storage()
+    return world
+
+
+@pytest.fixture
+def deployed(world: World) -> World:
+    world.reconcile()
+    world.told.events.clear()
+    return world
+
+
+def test_from_nothing_to_deployed_it_takes_three_writes_and_then_none(world: World) -> None:
+    assert world.reconcile() == FROM_NOTHING
+    assert world.condition() == (
+        "True",
+        "EtcdProxyDeployed",
+        "the ReplicaSet and the Service exist as desired",
+    )
+    assert world.status()["endpoint"] == PLANE.desired(read(), CA).endpoint
+    assert world.condition("Ready")[:2] == ("False", "NoPodReady")
+    assert world.told.events == [("Normal", "EtcdStorageDeployed")]
+    for _ in range(3):
+        assert world.reconcile() == []
+    assert world.told.events == [("Normal", "EtcdStorageDeployed")]
+
+
+def test_a_storage_without_a_spec_gets_what_the_defaults_give() -> None:
+    world = World()
+    obj = etcd_storage()
+    obj["spec"] = {}
+    world.server.put(ETCD_STORAGES, obj)
+    assert world.reconcile() == FROM_NOTHING
+    assert world.server.peek(REPLICA_SETS, RS)["spec"]["replicas"] == 2
+
+
+def test_pods_becoming_ready_are_one_status_each(deployed: World) -> None:
+    add_pods(deployed, "a", "b", ready=False)
+    assert deployed.reconcile() == [STATUS]
+    add_pods(deployed, "a", "b")
+    assert deployed.reconcile() == [STATUS]
+    assert deployed.condition("Ready")[:2] == ("True", "PodsReady")
+    assert (deployed.status()["replicas"], deployed.status()["readyReplicas"]) == (2, 2)
+    assert deployed.reconcile() == []
+    assert deployed.told.events == []
+
+
+def test_a_storage_that_is_gone_or_going_is_left_to_the_garbage_collector(world: World) -> None:
+    assert world.reconcile("another") == []
+    world.storage(meta={"deletionTimestamp": "2026-01-02T03:04:05Z"})
+    assert world.reconcile() == []
+
+
+def test_two_storages_do_not_touch_each_other(world: World) -> None:
+    world.storage("other", replicas=1)
+    world.reconcile()
+    before = world.server.peek(REPLICA_SETS, RS)
+    assert "create ReplicaSet etcd-rs-other" in world.reconcile("other")
+    assert world.server.peek(REPLICA_SETS, RS) == before
+    add_pods(world, "a", storage="other")
+    assert world.reconcile() == []
+
+
+@pytest.mark.parametrize(
+    ("resource", "obj", "name", "reason"),
+    [
+        (CONFIG_MAPS, core_config_map(), CORE.ca_config_map, "CoreCAMissing"),
+        (SECRETS, core_secret(), CORE.certs_secret, "CoreCertsMissing"),
+    ],
+)
+@pytest.mark.parametrize("how", ["gone", "without the key"])
+def test_missing_credentials_are_named_and_mended(
+    world: World, resource: Resource, obj: Json, name: str, reason: str, how: str
+) -> None:
+    if how == "gone":
+        world.server.remove(resource, name)
+    else:
+        world.server.put(resource, {**obj, "data": {"other": "eA=="}})
+    assert world.reconcile() == [STATUS]
+    status, found, message = world.condition()
+    assert (status, found) == ("False", reason)
+    assert f"{resource.kind} {name}" in message
+    assert world.told.events == [("Warning", "EtcdStorageDeployFailure")]
+    assert "endpoint" not in world.status()
+    assert world.reconcile() == []
+
+    world.server.put(resource, obj)
+    assert world.reconcile() == FROM_NOTHING
+    assert world.condition()[:2] == ("True", "EtcdProxyDeployed")
+    assert world.told.events[1:] == [("Normal", "EtcdStorageDeployed")]
+    assert world.reconcile() == []
+
+
+def test_credentials_that_go_later_stop_nothing_that_serves(deployed: World) -> None:
+    add_pods(deployed, "a", "b")
+    deployed.reconcile()
+    deployed.server.remove(CONFIG_MAPS, CORE.ca_config_map)
+    assert deployed.reconcile() == [STATUS]
+    assert deployed.condition()[:2] == ("False", "CoreCAMissing")
+    assert deployed.condition("Ready")[0] == "True"
+    assert "endpoint" in deployed.status()
+
+
+@pytest.mark.parametrize(("resource", "name"), [(REPLICA_SETS, RS), (SERVICES, SERVICE)])
+def test_a_foreign_object_is_reported_and_not_touched(
+    world: World, resource: Resource, name: str
+) -> None:
+    foreign = {"metadata": {"name": name, "namespace": NAMESPACE}, **foreign_spec(resource)}
+    before = world.server.put(resource, foreign)
+    assert world.reconcile() == [STATUS]
+    assert world.server.peek(resource, name) == before
+    status, reason, message = world.condition()
+    assert (status, reason) == ("False", "NameConflict")
+    assert f"{resource.kind} {name}" in message
+    assert world.told.events == [("Warning", "ErrResourceReclaimed")]
+    assert world.reconcile() == []
+
+    world.server.remove(resource, name)
+    assert world.reconcile() == FROM_NOTHING
+    assert world.told.events[1:] == [("Normal", "EtcdStorageDeployed")]
+
+
+def test_a_service_that_becomes_foreign_takes_the_endpoint_along(deployed: World) -> None:
+    def take(obj: Json) -> None:
+        obj["metadata"]["ownerReferences"][0].update(uid="another", kind="Deployment", name="d")
+
+    deployed.server.edit(SERVICES, SERVICE, take)
+    assert deployed.reconcile() == [STATUS]
+    assert deployed.condition()[:2] == ("False", "NameConflict")
+    assert deployed.condition("Ready")[:2] == ("False", "NotDeployed")
+    assert "endpoint" not in deployed.status()
+
+
+def test_an_orphan_is_adopted_and_told_of(deployed: World) -> None:
+    deployed.server.edit(SERVICES, SERVICE, lambda o: o["metadata"].pop("ownerReferences"))
+    assert deployed.reconcile() == [f"patch Service {SERVICE}"]
+    adopted = deployed.server.peek(SERVICES, SERVICE)
+    assert adopted["metadata"]["ownerReferences"] == [controller_reference(read())]
+    assert deployed.told.events == [("Normal", "ResourceReclaimed")]
+    assert deployed.reconcile() == []
+
+
+def test_a_storage_of_2018_comes_over(world: World) -> None:
+    old = world.server.put(REPLICA_SETS, replica_set_of_2018(read()))
+    world.server.put(SERVICES, service_of_2018(read()))
+    assert world.reconcile() == [f"delete ReplicaSet {RS}", f"patch Service {SERVICE}", STATUS]
+    assert world.server.bodies[0] == {
+        "preconditions": {"uid": old["metadata"]["uid"]},
+        "propagation": "Background",
+    }
+    assert world.condition()[:2] == ("False", "ReplacingReplicaSet")
+    assert world.reconcile() == [f"create ReplicaSet {RS}", STATUS]
+    assert world.condition()[:2] == ("True", "EtcdProxyDeployed")
+    assert world.told.events[0] == ("Normal", "ResourceReclaimed")
+    assert world.reconcile() == []
+
+
+def test_a_deletion_that_the_cache_has_not_seen_is_no_failure(world: World) -> None:
+    world.server.put(REPLICA_SETS, replica_set_of_2018(read()))
+    world.server.lagging.add(REPLICA_SETS)
+    world.reconcile()
+    before = world.condition()
+    try_again(world)
+    assert world.condition() == before
+    world.server.catch_up()
+    assert world.reconcile() == [f"create ReplicaSet {RS}", STATUS]
+
+
+def test_an_object_deleted_behind_the_cache_is_no_failure(deployed: World) -> None:
+    deployed.server.edit(SERVICES, SERVICE, lambda o: o["spec"].update(type="NodePort"))
+    deployed.server.lagging.add(SERVICES)
+    deployed.server.remove(SERVICES, SERVICE)
+    before = deployed.status()
+    try_again(deployed)
+    assert deployed.status() == before
+    deployed.server.catch_up()
+    assert deployed.reconcile() == [f"create Service {SERVICE}"]
+
+
+@pytest.mark.parametrize("write", FROM_NOTHING[:2])
+def test_an_error_of_the_server_is_reported_and_raised(world: World, write: str) -> None:
+    refused = ApiError(403, "Forbidden", "exceeded quota: of-the-namespace")
+    world.server.failures[write] = refused
+    for _ in range(2):
+        with pytest.raises(ApiError) as caught:
+            world.reconcile()
+        assert caught.value is refused
+    assert world.condition() == ("False", "WriteFailed", "exceeded quota: of-the-namespace")
+    assert world.told.events == [("Warning", "EtcdStorageDeployFailure")]
+    # The second try failed alike and had nothing new to say.
+    assert world.server.writes[-1] == write
+
+    world.server.failures.clear()
+    assert world.reconcile()[-1] == STATUS
+    assert world.condition()[0] == "True"
+
+
+def test_a_missing_namespace_is_a_failure_and_no_stale_cache(world: World) -> None:
+    details = {"name": NAMESPACE, "kind": "namespaces"}
+    gone = ApiError(404, "NotFound", f'namespaces "{NAMESPACE}" not found', details=details)
+    world.server.failures[f"create ReplicaSet {RS}"] = gone
+    with pytest.raises(ApiError):
+        world.reconcile()
+    assert world.condition()[1:] == ("WriteFailed", f'namespaces "{NAMESPACE}" not found')
+
+
+def test_a_connection_that_fails_is_raised_and_writes_no_status(world: World) -> None:
+    world.server.failures[f"create Service {SERVICE}"] = ConnectionFailed("https://s", "refused")
+    with pytest.raises(ConnectionFailed):
+        world.reconcile()
+    assert world.server.writes == FROM_NOTHING[:2]
+    world.server.failures.clear()
+    assert world.reconcile() == FROM_NOTHING[1:]
+
+
+@pytest.mark.parametrize("lagging", [REPLICA_SETS, SERVICES])
+def test_a_stale_cache_writes_no_status(world: World, lagging: Resource) -> None:
+    world.server.lagging.add(lagging)
+    world.reconcile()
+    before = world.status()
+    with pytest.raises(ApiError) as caught:
+        world.reconcile()
+    assert is_stale(caught.value)
+    assert STATUS not in world.server.writes
+    assert world.status() == before
+    world.server.catch_up()
+    assert world.reconcile() == []
+
+
+def test_a_patch_made_for_an_older_version_writes_no_status(deployed: World) -> None:
+    deployed.server.edit(SERVICES, SERVICE, lambda o: o["spec"].update(type="NodePort"))
+    deployed.server.lagging.add(SERVICES)
+    deployed.server.edit(SERVICES, SERVICE, lambda o: o["metadata"].update(annotations={"a": "b"}))
+    with pytest.raises(ApiError) as caught:
+        deployed.reconcile()
+    assert is_stale(caught.value)
+    assert deployed.server.writes == [f"patch Service {SERVICE}"]
+    deployed.server.catch_up()
+    assert deployed.reconcile() == [f"patch Service {SERVICE}"]
+    service = deployed.server.peek(SERVICES, SERVICE)
+    assert (service["spec"]["type"], service["metadata"]["annotations"]) == (
+        "ClusterIP",
+        {"a": "b"},
+    )
+
+
+def test_a_status_made_for_an_older_storage_is_not_written(world: World) -> None:
+    world.server.lagging.add(ETCD_STORAGES)
+    world.storage(generation=2, replicas=5)
+    with pytest.raises(ApiError) as caught:
+        world.reconcile()
+    assert is_stale(caught.value)
+    assert world.status() == {}
+    assert world.told.events == []
+
+
+@pytest.mark.parametrize(
+    ("name", "spec", "reason", "says"),
+    [
+        ("a.b", {}, "InvalidName", "no DNS label"),
+        ("a" * 59, {}, "InvalidName", "59 characters"),
+        ("registry", {}, "InvalidName", "reserved"),
+        ("root", {}, "InvalidName", "reserved"),
+        ("a", {"mode": "Direct"}, "NotSupported", "mode Direct"),
+        ("a", {"reclaimPolicy": "Delete"}, "NotSupported", "reclaimPolicy Delete"),
+        ("a", {"caCertConfigMap": [{"name": "a", "namespace": "b"}]}, "NotSupported", "TLS"),
+        ("a", {"clientCertSecret": [{"name": "a", "namespace": "b"}]}, "NotSupported", "TLS"),
+    ],
+)
+def test_what_cannot_be_served_is_refused_and_nothing_is_made(
+    world: World, name: str, spec: Json, reason: str, says: str
+) -> None:
+    world.storage(name, **spec)
+    assert world.reconcile(name) == [f"patch EtcdStorage/status {name}"]
+    status, found, message = world.condition(name=name)
+    assert (status, found) == ("False", reason)
+    assert says in message
+    assert world.told.events == [("Warning", "EtcdStorageDeployFailure")]
+    assert world.reconcile(name) == []
+
+
+def test_a_spec_that_can_no_longer_be_served_stops_nothing_that_serves(deployed: World) -> None:
+    add_pods(deployed, "a", "b")
+    deployed.reconcile()
+    deployed.server.edit(
+        ETCD_STORAGES, "etcd-name", lambda o: o["spec"].update(reclaimPolicy="Delete")
+    )
+    assert deployed.reconcile() == [STATUS]
+    assert deployed.condition()[:2] == ("False", "NotSupported")
+    assert deployed.condition("Ready")[0] == "True"
+
+
+def test_fields_of_2018_are_warned_of_once_per_generation(world: World) -> None:
+    world.storage("old", serverCACert=[{"name": "ca"}], clientCert=[])
+    for _ in range(3):
+        world.reconcile("old")
+    assert world.told.events == [("Warning", "IgnoredFields"), ("Normal", "EtcdStorageDeployed")]
+    assert "spec.serverCACert (use spec.caCertConfigMap)" in world.told.messages[0]
+    world.server.edit(ETCD_STORAGES, "old", lambda o: o["spec"].update(replicas=3))
+    for _ in range(3):
+        world.reconcile("old")
+    assert world.told.events[2:] == [("Warning", "IgnoredFields"), ("Normal", "Synced")]
+
+
+def test_a_change_of_the_spec_is_carried_out_and_told(deployed: World) -> None:
+    deployed.server.edit(ETCD_STORAGES, "etcd-name", lambda o: o["spec"].update(replicas=5))
+    assert deployed.reconcile() == [f"patch ReplicaSet {RS}", STATUS]
+    assert deployed.server.peek(REPLICA_SETS, RS)["spec"]["replicas"] == 5
+    assert deployed.status()["observedGeneration"] == 2
+    assert deployed.told.events == [("Normal", "Synced")]
+
+
+def test_a_changed_bundle_rolls_the_pods_one_by_one(deployed: World) -> None:
+    add_pods(deployed, "a", "b")
+    deployed.reconcile()
+    deployed.server.put(CONFIG_MAPS, core_config_map({"ca.pem": "another bundle"}))
+    assert deployed.reconcile() == [f"patch ReplicaSet {RS}", STATUS]
+    assert deployed.condition("Progressing")[:2] == ("True", "RollingPods")
+    assert deployed.condition("Ready")[0] == "True"
+    assert deployed.status()["updatedReplicas"] == 0
+
+    add_pods(deployed, "c", revision=PLANE.desired(read(), "another bundle").revision)
+    deployed.server.edit(REPLICA_SETS, RS, seen)
+    assert deployed.reconcile() == ["create Pod/eviction a", STATUS]
+    assert deployed.server.bodies[0] == {
+        "apiVersion": "policy/v1",
+        "kind": "Eviction",
+        "metadata": {"name": "a", "namespace": NAMESPACE},
+        "deleteOptions": {"preconditions": {"uid": "uid-a"}},
+    }
+    # The pod ends: nobody else goes before it is refilled.
+    assert [write for write in deployed.reconcile() if "eviction" in write] == []
+
+
+def test_a_pod_that_is_gone_already_needs_no_eviction(deployed: World) -> None:
+    deployed.server.edit(REPLICA_SETS, RS, seen)
+    add_pods(deployed, "a", revision="older", ready=False)
+    deployed.server.lagging.add(PODS)
+    deployed.server.remove(PODS, "a")
+    writes = deployed.reconcile()
+    assert writes == [f"patch ReplicaSet {RS}", "create Pod/eviction a", STATUS]
+
+
+def test_a_disruption_budget_is_waited_for(deployed: World) -> None:
+    deployed.server.edit(REPLICA_SETS, RS, seen)
+    add_pods(deployed, "a", revision="older", ready=False)
+    deployed.reconcile()
+    before = deployed.status()
+    deployed.server.edit(REPLICA_SETS, RS, seen)
+    busy = ApiError(429, "TooManyRequests", "Cannot evict pod as it would violate the budget")
+    deployed.server.edit(PODS, "a", lambda o: o["metadata"].pop("deletionTimestamp", None))
+    deployed.server.failures["create Pod/eviction a"] = busy
+    with pytest.raises(ApiError) as caught:
+        deployed.reconcile()
+    assert is_stale(caught.value)
+    assert deployed.status() == before
+
+
+def test_a_stop_between_any_two_writes_is_resumed(world: World) -> None:
+    class Stop(Exception):  # noqa: N818 - no error: the program ends here
+        pass
+
+    written: list[str] = []
+    for write in FROM_NOTHING:
+        world.server.failures[write] = Stop()
+        with pytest.raises(Stop):
+            world.reconcile()
+        written += world.server.writes[:-1]
+        del world.server.failures[write]
+    written += world.reconcile()
+    assert written == FROM_NOTHING
+    assert world.condition()[0] == "True"
+
+
+def test_the_writes_are_guarded(deployed: World) -> None:
+    add_pods(deployed, "a")
+    version = deployed.server.peek(ETCD_STORAGES, "etcd-name")["metadata"]["resourceVersion"]
+    assert deployed.reconcile() == [STATUS]
+    assert deployed.server.bodies[0]["metadata"] == {"resourceVersion": version}
+    assert set(deployed.server.bodies[0]) == {"metadata", "status"}
+
+
+def test_the_label_is_what_the_pods_are_found_by(deployed: World) -> None:
+    template = deployed.server.peek(REPLICA_SETS, RS)["spec"]["template"]
+    assert template["metadata"]["labels"][STORAGE_LABEL] == "etcd-name"
+
+
+def add_pods(
+    world: World,
+    *names: str,
+    ready: bool = True,
+    revision: str | None = None,
+    storage: str = "etcd-name",
+) -> None:
+    desired = PLANE.desired(read(), CA)
+    owner = world.server.peek(REPLICA_SETS, RS)["metadata"]["uid"]
+    for name in names:
+        obj = pod(
+            name, revision or desired.revision, ready=ready, owner_uid=owner, storage=storage
+        )
+        world.server.put(PODS, obj)
+
+
+def try_again(world: World) -> None:
+    """Reconcile on a cache that is behind: either nothing to do, or to be tried again."""
+    try:
+        world.reconcile()
+    except ApiError as error:
+        assert is_stale(error), error
+    assert STATUS not in world.server.writes
+
+
+def seen(rs: Json) -> None:
+    """Let the ReplicaSet controller have seen the object as it is."""
+    rs["status"]["observedGeneration"] = rs["metadata"]["generation"]
+
+
+def foreign_spec(resource: Resource) -> Json:
+    if resource == SERVICES:
+        return {"spec": {"ports": [{"port": 80}]}}
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c"}]}}
+    return {"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}}
