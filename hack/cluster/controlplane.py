@@ -9,11 +9,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from controller.pki import Authority
 from hack.cluster import arguments, probe
 from hack.cluster.arguments import Settings
 from hack.cluster.credentials import Credentials
 from hack.cluster.errors import ClusterError
-from hack.cluster.pki import Authority
 from hack.cluster.process import Process, ProcessError
 
 START_TIMEOUT = 60.0

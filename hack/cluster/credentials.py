@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from hack.cluster import kubeconfig
+from controller.pki import SERVER, Authority, Leaf, Pair
+from hack.cluster import kubeconfig, pki
 from hack.cluster.arguments import CLUSTER_DOMAIN, LOOPBACK, SERVICE_ADDRESS, Settings
-from hack.cluster.pki import SERVER, Authority, Pair
 
 _ADMIN_GROUP = "system:masters"
 
@@ -28,16 +28,16 @@ class Credentials:
     def ensure(self) -> None:
         if self.admin.exists():
             return
-        self.authority.issue(
+        server = Leaf(
             "kube-apiserver", dns=_SERVER_NAMES, ips=self._server_addresses(), usages=(SERVER,)
-        ).write(self.pki, "apiserver")
+        )
+        pki.write(pki.issue(self.authority, server), self.pki, "apiserver")
         self._client("kube-apiserver-kubelet-client", [_ADMIN_GROUP])
         # Only the key of it signs service account tokens.
         self._client("service-account")
         # An authority of its own: whoever it signs may claim to be any user.
-        self._authority("front-proxy-ca").issue("front-proxy-client").write(
-            self.pki, "front-proxy-client"
-        )
+        front_proxy = pki.issue(self._authority("front-proxy-ca"), Leaf("front-proxy-client"))
+        pki.write(front_proxy, self.pki, "front-proxy-client")
         # One user for all controllers, so that start waits for no service accounts of theirs.
         self.kubeconfig("controller-manager", "kube-controller-manager", [_ADMIN_GROUP])
         # The last one: it tells that the others are there.
@@ -50,17 +50,17 @@ class Credentials:
         return kubeconfig.write(self.folder / f"{name}.kubeconfig", content)
 
     def _client(self, user: str, groups: Iterable[str] = ()) -> Pair:
-        pair = self.authority.issue(user, groups)
-        pair.write(self.pki, user.replace(":", "-"))
+        pair = pki.issue(self.authority, Leaf(user, tuple(groups)))
+        pki.write(pair, self.pki, user.replace(":", "-"))
         return pair
 
     def _authority(self, name: str) -> Authority:
         if not (self.pki / f"{name}.key").exists():
-            Authority.create(name).pair.write(self.pki, name)
-        return Authority(Pair.read(self.pki, name))
+            pki.write(pki.create(name).pair, self.pki, name)
+        return Authority(pki.read(self.pki, name))
 
-    def _server_addresses(self) -> list[str]:
-        return list(dict.fromkeys([LOOPBACK, self._settings.address, SERVICE_ADDRESS]))
+    def _server_addresses(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys([LOOPBACK, self._settings.address, SERVICE_ADDRESS]))
 
 
 _SERVER_NAMES = (

@@ -5,7 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hack.cluster.pki import Pair, write_secret
+from controller.pki import Pair
+from hack.cluster.pki import write_secret
 
 NAME = "etcdproxy"
 """Of the cluster, the user and the context: each file knows one of each."""

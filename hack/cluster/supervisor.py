@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from controller.pki import SERVER, Leaf
 from hack.cluster import (
     arguments,
     cgroups,
@@ -25,11 +26,12 @@ from hack.cluster import (
     kubeconfig,
     kubelet,
     network,
+    pki,
     sandbox,
 )
-from hack.cluster.command import CommandError, run
+from hack.cluster.command import run
 from hack.cluster.controlplane import ControlPlane, KubectlError
-from hack.cluster.pki import SERVER
+from hack.cluster.errors import ClusterError
 from hack.cluster.process import Process, ProcessError
 
 READY = "ready"
@@ -75,7 +77,7 @@ class Supervisor:
         self._control_plane = ControlPlane(folder, binaries, settings)
 
     def run(self) -> None:
-        """Bring everything up and then watch over it; raises ProcessError or CommandError."""
+        """Bring everything up, then watch over it until a part fails; raises ClusterError."""
         sandbox.set_up()
         network.set_up()
         cgroups.make(cgroups.name(self._folder))
@@ -86,6 +88,7 @@ class Supervisor:
             self._control_plane.start()
             self._say("control plane ready")
             self._start_node()
+            self._serve_names()
             self._await_node()
             imported.result()
         (self._folder / READY).touch()
@@ -102,10 +105,8 @@ class Supervisor:
         credentials.kubeconfig("kubelet", f"system:node:{network.NODE_NAME}", ["system:nodes"])
         for name in (kubelet.SCHEDULER, kubelet.PROXY):
             credentials.kubeconfig(name, f"system:{name}")
-        serving = plane.authority.issue(
-            network.NODE_NAME, ips=[network.NODE_ADDRESS], usages=(SERVER,)
-        )
-        serving.write(plane.pki, "kubelet")
+        serving = Leaf(network.NODE_NAME, ips=(network.NODE_ADDRESS,), usages=(SERVER,))
+        pki.write(pki.issue(plane.authority, serving), plane.pki, "kubelet")
         flags = {
             kubelet.KUBELET: kubelet.kubelet(folder, cgroups.name(folder)),
             kubelet.SCHEDULER: kubelet.scheduler(folder),
@@ -114,7 +115,17 @@ class Supervisor:
         }
         for name, options in flags.items():
             self._start(name, [self._plan.binaries[name], *options])
-        plane.kubectl("apply", "--filename=-", stdin=dns.objects())
+
+    def _serve_names(self) -> None:
+        # The API server makes the namespace in its own time.
+        self._await(self._dns_is_applied, "the namespace kube-system", self._check)
+
+    def _dns_is_applied(self) -> bool:
+        try:
+            self._control_plane.kubectl("apply", "--filename=-", stdin=dns.objects())
+        except KubectlError:
+            return False
+        return True
 
     def _start(self, name: str, argv: Sequence[str | Path]) -> None:
         process = Process(name, argv, self._folder)
@@ -175,7 +186,7 @@ def main(folder: Path) -> int:
 def supervise(folder: Path) -> int:
     try:
         Supervisor(folder).run()
-    except (CommandError, KubectlError, ProcessError) as error:
+    except ClusterError as error:
         print(error, flush=True)
     return 1
 

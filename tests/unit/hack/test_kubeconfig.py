@@ -3,8 +3,8 @@ from pathlib import Path
 
 import yaml
 
+from controller.pki import Pair
 from hack.cluster import kubeconfig
-from hack.cluster.pki import Pair
 
 
 def test_what_is_written_is_what_clients_read(tmp_path: Path) -> None:

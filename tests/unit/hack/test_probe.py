@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from controller.pki import SERVER, Leaf
 from hack.cluster import probe
-from hack.cluster.pki import SERVER, Authority
+from hack.cluster.pki import create, issue, write
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -29,10 +30,11 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def pki(tmp_path: Path) -> Path:
-    authority = Authority.create("ca")
-    authority.pair.write(tmp_path, "ca")
-    authority.issue("server", ips=["127.0.0.1"], usages=(SERVER,)).write(tmp_path, "server")
-    authority.issue("client").write(tmp_path, "client")
+    authority = create("ca")
+    write(authority.pair, tmp_path, "ca")
+    server = Leaf("server", ips=("127.0.0.1",), usages=(SERVER,))
+    write(issue(authority, server), tmp_path, "server")
+    write(issue(authority, Leaf("client")), tmp_path, "client")
     return tmp_path
 
 
