@@ -1,18 +1,18 @@
 """This project as layers of an image: what it depends on, and its own code."""
 
 import configparser
-import hashlib
 import importlib.util
 import shutil
 import sys
 import tempfile
 import tomllib
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from hack.cluster import layers
 from hack.cluster.command import CommandError, run
-from hack.cluster.image import Layer, Tree, walk, write_layer
+from hack.cluster.image import Layer, Tree, walk
 from hack.cluster.rootfs import Rootfs
 
 COMMAND = "etcdproxy-controller"
@@ -22,8 +22,10 @@ _PIP = ("--quiet", "--disable-pip-version-check")
 _BUILD_FILES = ("setup.cfg", "pyproject.toml", "README.md", "LICENSE")
 _PACKAGES = ("controller", "informers", "workqueue")
 
-# The asyncio half of the package kubernetes, never imported here, is half of its size.
 _UNUSED = (
+    # What pip would uninstall by; it differs with the folder that pip ran in.
+    "*.dist-info/RECORD",
+    # The asyncio half of the package kubernetes, never imported here, is half of its size.
     "kubernetes/aio",
     "aiohappyeyeballs*",
     "aiohttp*",
@@ -66,12 +68,12 @@ def dependencies(cache: Path, system: Rootfs) -> Layer:
 
     def tree(work: Path) -> Tree:
         _install(system, wanted, work)
-        _remove(path for pattern in _UNUSED for path in work.glob(pattern))
+        layers.remove(path for pattern in _UNUSED for path in work.glob(pattern))
         system.compile(work, system.site_packages, skipping=_NOT_COMPILED)
         return walk(work, system.site_packages)
 
-    key = _key([system.path.name, *wanted, *_UNUSED, _NOT_COMPILED])
-    return _layer(cache, "dependencies", key, tree)
+    key = layers.key([system.path.name, *wanted, *_UNUSED, _NOT_COMPILED])
+    return layers.ensure(cache, "dependencies", key, tree)
 
 
 def code(cache: Path, system: Rootfs) -> Layer:
@@ -91,19 +93,9 @@ def code(cache: Path, system: Rootfs) -> Layer:
         script.chmod(0o755)
         return walk(unpacked, system.site_packages) | {f"usr/local/bin/{COMMAND}": script}
 
-    contents = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sources.values()]
-    key = _key([system.path.name, _SCRIPT, *sources, *contents])
-    return _layer(cache, "code", key, tree)
-
-
-def _layer(cache: Path, name: str, key: str, tree: Callable[[Path], Tree]) -> Layer:
-    """Return the layer written under this key, or write what `tree` lays into a folder."""
-    target = cache / f"{name}-{key}.layer.tar"
-    if target.exists():
-        return Layer.of(target)
-    _remove(cache.glob(f"{name}-*.layer.tar"))
-    with tempfile.TemporaryDirectory(dir=cache) as work:
-        return write_layer(target, tree(Path(work)))
+    contents = layers.content(sources.values())
+    key = layers.key([system.path.name, _SCRIPT, *sources, *contents])
+    return layers.ensure(cache, "code", key, tree)
 
 
 def _sources() -> dict[str, Path]:
@@ -140,23 +132,11 @@ def _wheel(cache: Path, work: Path, sources: Mapping[str, Path]) -> Path:
 def _build_system(cache: Path) -> Path:
     """Return a folder with what pyproject.toml builds with, fetched once instead of each time."""
     wanted = tomllib.loads((_PROJECT / "pyproject.toml").read_text())["build-system"]["requires"]
-    target = cache / f"build-system-{_key(wanted)}"
+    target = cache / f"build-system-{layers.key(wanted)}"
     if not target.exists():
-        _remove(cache.glob("build-system-*"))
+        layers.remove(cache.glob("build-system-*"))
         with tempfile.TemporaryDirectory(dir=cache) as work:
             folder = Path(work, "installed")
             run([sys.executable, "-m", "pip", "install", *_PIP, "--target", folder, *wanted])
             folder.rename(target)
     return target
-
-
-def _key(parts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
-
-
-def _remove(paths: Iterable[Path]) -> None:
-    for path in list(paths):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

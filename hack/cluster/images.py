@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hack.cluster import application, cache, components, needs, rootfs
-from hack.cluster.image import Image, Layer, walk, write_archive, write_layer
+from hack.cluster import application, cache, components, layers, needs, rootfs
+from hack.cluster.image import Image, Layer, Tree, walk, write_archive
 from hack.cluster.rootfs import Rootfs
 
 PAUSE = "registry.k8s.io/pause:local"
@@ -26,7 +26,7 @@ _USERS = {
 def build(binaries: Mapping[str, Path], log: Callable[[str], None]) -> list[Path]:
     """Write every image and return the files; `binaries` holds the static `etcd` and `etcdctl`.
 
-    What did not change is written again in a second or two. Raises PreflightError, RootfsError
+    What did not change is not written again. Raises PreflightError, RootfsError
     or CommandError.
     """
     needs.check_images()
@@ -52,9 +52,10 @@ def _locked(log: Callable[[str], None]) -> Iterator[Path]:
 def etcd(folder: Path, binaries: Mapping[str, Path]) -> Image:
     """Return upstream's image but for its base: both programs where they lie there."""
     tree = {f"usr/local/bin/{name}": binaries[name] for name in ("etcd", "etcdctl")}
+    key = layers.key(layers.content(tree.values()))
     return Image(
         f"quay.io/coreos/etcd:{components.ETCD.version}",
-        [write_layer(folder / "etcd.layer.tar", tree)],
+        [layers.ensure(folder, "etcd", key, lambda _: tree)],
         command=["/usr/local/bin/etcd"],
         environment={"PATH": "/usr/local/bin"},
     )
@@ -89,27 +90,27 @@ def controller(folder: Path) -> Image:
 
 
 def _system_layer(folder: Path, system: Rootfs) -> Layer:
-    target = folder / f"{system.path.name}.layer.tar"
-    if target.exists():
-        return Layer.of(target)
-    for old in folder.glob("rootfs-*.layer.tar"):
-        old.unlink()
-    return write_layer(target, {**walk(system.path), **_USERS})
+    key = layers.key([system.path.name, *map(str, _USERS.items())])
+    return layers.ensure(folder, "system", key, lambda _: {**walk(system.path), **_USERS})
 
 
 def _busybox_layer(folder: Path, name: str, applets: Sequence[str]) -> Layer:
-    source = folder / "busybox"
-    shutil.rmtree(source, ignore_errors=True)
-    source.mkdir()
-    shutil.copy(needs.BUSYBOX, source / "busybox")
-    for applet in applets:
-        (source / applet).symlink_to("busybox")
-    return write_layer(folder / f"{name}.layer.tar", walk(source, "bin"))
+    def tree(work: Path) -> Tree:
+        shutil.copy(needs.BUSYBOX, work / "busybox")
+        for applet in applets:
+            (work / applet).symlink_to("busybox")
+        return walk(work, "bin")
+
+    key = layers.key([*applets, *layers.content([needs.BUSYBOX])])
+    return layers.ensure(folder, name, key, tree)
 
 
 def _archive(folder: Path, image: Image, log: Callable[[str], None]) -> Path:
+    """Return the image's file; one that is there is kept, as writing it anew loads the disk."""
     name = image.reference.rpartition("/")[2].partition(":")[0]
-    target = folder / f"{name}.tar"
-    write_archive(target, image)
+    target = folder / f"{name}-{layers.key([repr(image)])}.tar"
+    if not target.exists():
+        layers.remove(set(folder.glob(f"{name}-*.tar")) - set(folder.glob("*.layer.tar")))
+        write_archive(target, image)
     log(f"image {image.reference}, {image.size / 1e6:.0f} MB")
     return target

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
-from hack.cluster import preflight
+from hack.cluster import preflight, sandbox
 from hack.cluster.network import CNI_PLUGINS
 
 Programs: TypeAlias = Mapping[str | Path, str]
@@ -60,6 +60,17 @@ def packages(names: list[str]) -> str | None:
     return (
         f"missing: {', '.join(names)}; as root: "
         f"apt-get install -y --no-install-recommends {' '.join(names)}"
+    )
+
+
+def place(folder: Path) -> str | None:
+    """Complain about a folder that a node could not see, or not lay its images in."""
+    resolved = folder.resolve()
+    if not any(resolved.is_relative_to(covered) for covered in sandbox.COVERED):
+        return None
+    return (
+        f"a node cannot live in {folder}, it has its own {', '.join(sandbox.COVERED)}: "
+        "export ETCDPROXY_CACHE=/a/folder/elsewhere"
     )
 
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from hack.cluster import binaries, cache, cgroups, components, holders, images, needs
+from hack.cluster import binaries, cache, cgroups, components, holders, images, needs, preflight
 from hack.cluster.command import run
 from hack.cluster.containerd import import_command
 from hack.cluster.errors import ClusterError
@@ -55,6 +55,7 @@ class Node:
         """
         if self.running:
             return
+        preflight.require(needs.place(self.folder))
         plan = prepare(log)
         descriptor = holders.try_lock(self._lock)
         if descriptor is not None:

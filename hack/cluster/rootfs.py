@@ -72,7 +72,12 @@ class Rootfs:
         """
         libraries = next(self.path.glob("usr/lib/*-linux-gnu"))
         loader = next(libraries.glob("ld-linux-*"))
-        environment = {"PYTHONHOME": str(self.path / "usr"), "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {
+            "PYTHONHOME": str(self.path / "usr"),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            # Sets keep their order from one build to the next.
+            "PYTHONHASHSEED": "0",
+        }
         interpreter = self.path / "usr/bin" / self.python
         run(
             [loader, "--library-path", libraries, interpreter, *arguments],

@@ -15,6 +15,8 @@ _HIDDEN = ("/run", "/var/log")
 _OVERLAID = "/var/lib"
 """The kubelet makes /var/lib/kubelet/device-plugins whatever else it is told."""
 
+COVERED = (*_HIDDEN, _OVERLAID)
+
 _TUNABLES = {
     "vm/overcommit_memory": 1,
     "vm/panic_on_oom": 0,

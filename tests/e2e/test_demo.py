@@ -1,0 +1,115 @@
+"""The demo's path on a real node: images, DNS, readiness probes, certificates, all of it."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hack import demo
+from hack.cluster.node import Node
+from hack.demo import Demo
+from tests.support.eventually import eventually
+
+ROOT = Path(__file__).parent.parent.parent
+_CLIENT = ("exec", "etcd-client", "--", "/usr/local/bin/etcdctl", f"--endpoints={demo.FIRST}")
+
+
+@pytest.fixture(scope="module")
+def shown(node: Node) -> Demo:
+    """The demo with everything deployed."""
+    steps = demo.on_node(node)
+    steps.deploy()
+    return steps
+
+
+def _get(shown: Demo, *what: str) -> Any:
+    return json.loads(shown.kubectl("get", *what, "-ojson"))
+
+
+@pytest.mark.timeout(300)
+def test_a_key_lies_under_its_prefix_and_no_other_storage_sees_it(shown: Demo) -> None:
+    shown.use()
+
+
+def test_what_is_printed_tells_how_it_stands(
+    shown: Demo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown.look()
+    printed = capsys.readouterr().out
+    assert "http://etcd-etcd-name.kube-apiserver-storage.svc:2379" in printed
+    assert "replicaset.apps/etcd-rs-other-name" in printed
+
+
+def test_each_service_selects_the_pods_of_its_own_storage(shown: Demo) -> None:
+    def addresses(name: str) -> set[str]:
+        selector = f"-lkubernetes.io/service-name=etcd-{name}"
+        slices = _get(shown, "endpointslices", "-n", demo.NAMESPACE, selector)["items"]
+        return {a for s in slices for e in s["endpoints"] for a in e["addresses"]}
+
+    assert len(addresses("etcd-name")) == len(addresses("other-name")) == 2
+    assert not addresses("etcd-name") & addresses("other-name")
+
+
+@pytest.mark.timeout(180)
+def test_another_ca_of_the_core_rolls_the_pods_and_the_data_stays(shown: Demo) -> None:
+    shown.kubectl(*_CLIENT, "put", "kept", "through the roll")
+    pods = ("pods", "-n", demo.NAMESPACE, "-letcd.xmudrii.com/storage=etcd-name")
+    old = {pod["metadata"]["uid"] for pod in _get(shown, *pods)["items"]}
+    where = ("-n", demo.NAMESPACE, "configmap/etcd-coreserving-ca")
+    bundle = _get(shown, *where)["data"]["ca.pem"]
+    patch = json.dumps({"data": {"ca.pem": f"# the same authority, told anew\n{bundle}"}})
+    shown.kubectl("patch", *where, f"--patch={patch}")
+
+    def rolled() -> bool:
+        uids = {pod["metadata"]["uid"] for pod in _get(shown, *pods)["items"]}
+        status = _get(shown, "es/etcd-name")["status"]
+        return not uids & old and status["updatedReplicas"] == status["readyReplicas"] == 2
+
+    eventually(rolled, within=120)
+    assert "through the roll" in shown.kubectl(*_CLIENT, "get", "kept")
+
+
+@pytest.mark.timeout(180)
+def test_the_data_outlives_the_storage(shown: Demo) -> None:
+    """Retain: a new storage of the name finds the keys again."""
+    shown.kubectl(*_CLIENT, "put", "retained", "yes")
+    example = str(ROOT / "artifacts/etcdstorage/example-etcdstorage.yaml")
+    shown.kubectl("delete", "-f", example)
+    for what in ("rs/etcd-rs-etcd-name", "svc/etcd-etcd-name"):
+        shown.kubectl("wait", "-n", demo.NAMESPACE, "--for=delete", what, "--timeout=90s")
+    shown.kubectl("create", "-f", example)
+    shown.kubectl("wait", "--for=condition=Ready", "es/etcd-name", "--timeout=90s")
+
+    def reads() -> bool:
+        # The client's node may send to the old cluster address for another moment.
+        return "yes" in shown.run((*_CLIENT, "--command-timeout=3s", "get", "retained")).stdout
+
+    eventually(reads, within=60)
+
+
+@pytest.mark.timeout(180)
+def test_every_kubectl_command_of_the_readmes_works(shown: Demo, tmp_path: Path) -> None:
+    for line in kubectl_lines():
+        arguments = shlex.split(line)[1:]
+        if any(word.startswith("--from-file") for word in arguments):
+            # These objects exist by now, and their files are the operator's.
+            for name in ("ca.pem", "client.pem", "client-key.pem"):
+                (tmp_path / name).write_text("of the operator")
+            arguments = [
+                word.replace("--from-file=", f"--from-file={tmp_path}/") for word in arguments
+            ]
+            arguments.append("--dry-run=server")
+            arguments[2 + (arguments[1] == "secret")] += "-2"
+        if arguments[:2] == ["create", "namespace"]:
+            arguments.append("--dry-run=client")
+        shown.kubectl(*arguments)
+
+
+def kubectl_lines() -> list[str]:
+    """Every command in a fenced block of the two READMEs that begins with kubectl."""
+    texts = [(ROOT / name).read_text() for name in ("README.md", "artifacts/etcd/README.md")]
+    blocks = [block for text in texts for block in text.split("```")[1::2]]
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("kubectl ")]
