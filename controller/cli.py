@@ -3,10 +3,13 @@
 import os
 import random
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Final
 
 import structlog
 
@@ -15,6 +18,8 @@ from controller.log import configure_logging
 from controller.options import PROGRAM, Options, parse_options, version
 from informers import Client, ConfigError, load_config
 from workqueue import RealClock
+
+_ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
 _log = structlog.get_logger("controller")
 
@@ -43,7 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(client: Client, options: Options, clock: RealClock) -> int:
     """Run until a signal comes or a thread of the controller dies."""
     stop = threading.Event()
-    _stop_on_signals(stop)
     _log.info("starting", server=client.server, namespace=options.namespace, version=version())
     controller = EtcdStorageController(
         client,
@@ -52,25 +56,44 @@ def run(client: Client, options: Options, clock: RealClock) -> int:
         rng=random.Random(),  # noqa: S311 - jitter, no secret
         now=lambda: datetime.now(UTC),
     )
-    healthy = controller.run(stop)
-    client.close()
+    with _stopping_on_signals(stop):
+        healthy = controller.run(stop)
+        client.close()
     _log.info("stopped")
     return 0 if healthy else 1
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+@contextmanager
+def _stopping_on_signals(stop: threading.Event) -> Iterator[None]:
     """Stop in order on the first SIGTERM or SIGINT, at once on the second.
 
-    A thread waits for them. A handler would run in the main thread, in the midst of its own wait
-    for `stop`, and setting that from there can deadlock. Called before any thread is started, so
-    that all of them leave the signals to this one.
+    A thread hears of them by a socket. A handler would run in the main thread, maybe in the midst
+    of its own wait for `stop`, and setting that from there can deadlock.
     """
-    ending = {signal.SIGTERM, signal.SIGINT}
-    signal.pthread_sigmask(signal.SIG_BLOCK, ending)
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    listener = threading.Thread(target=_listen, args=(receiver, stop), name="signals", daemon=True)
+    listener.start()
+    wakeup = signal.set_wakeup_fd(sender.fileno())
+    before = {number: signal.signal(number, _ignore) for number in _ENDING}
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        sender.close()
+        listener.join()
+        receiver.close()
 
-    def wait() -> None:
-        signal.sigwait(ending)
+
+def _listen(receiver: socket.socket, stop: threading.Event) -> None:
+    """Read signal numbers, one byte each, until the other end is closed."""
+    if receiver.recv(1):
         stop.set()
-        os._exit(128 + signal.sigwait(ending))
+    if second := receiver.recv(1):
+        os._exit(128 + second[0])
 
-    threading.Thread(target=wait, name="signals", daemon=True).start()
+
+def _ignore(_number: int, _frame: object) -> None:
+    """What a signal does besides waking the listener: nothing, so not its default either."""

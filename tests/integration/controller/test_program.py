@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -30,15 +30,14 @@ NAMESPACE = "kube-apiserver-storage"
 DEPLOYMENT = ARTIFACTS / "deployment" / "00-etcdproxy-controller.yaml"
 
 
+_PROGRAM = (sys.executable, "-m", "controller")
+
+
 class Program:
     """A process of the program, with the lines of its log."""
 
-    def __init__(self, *flags: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "controller", "--log-format=json", *flags],
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
         self.lines: list[str] = []
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
@@ -77,9 +76,8 @@ def programs() -> Iterator[list[Program]]:
 
 
 def _start(programs: list[Program], kubeconfig: Path, *flags: str) -> Program:
-    program = Program(
-        f"--kubeconfig={kubeconfig}", "--etcd-core-url=http://core.example:2379", *flags
-    )
+    core = "--etcd-core-url=http://core.example:2379"
+    program = Program([*_PROGRAM, "--log-format=json", f"--kubeconfig={kubeconfig}", core, *flags])
     programs.append(program)
     return program
 
@@ -166,9 +164,7 @@ def test_a_kubeconfig_of_no_use_ends_it_with_code_2(
     if content is not None:
         kubeconfig.write_text(content)
     flags = (f"--kubeconfig={kubeconfig}", "--etcd-core-url=http://core:2379")
-    answer = subprocess.run(
-        [sys.executable, "-m", "controller", *flags], capture_output=True, text=True, check=False
-    )
+    answer = subprocess.run([*_PROGRAM, *flags], capture_output=True, text=True, check=False)
     assert answer.returncode == 2
     assert answer.stderr.count("\n") == 1
     assert "--kubeconfig" in answer.stderr

@@ -1,0 +1,51 @@
+"""The README's commands that need no node: each is a make target, or the program itself."""
+
+import re
+import shlex
+import signal
+import subprocess
+from pathlib import Path
+
+from hack.cluster.controlplane import ControlPlane
+from tests.integration.controller.test_program import Program
+
+ROOT = Path(__file__).parent.parent.parent.parent
+
+
+def _commands() -> list[str]:
+    blocks = (ROOT / "README.md").read_text().split("```")[1::2]
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if re.match(r"(make|kubectl|\./bin/\S+|pip|python3?) ", line)]
+
+
+def test_every_command_is_of_a_kind_that_a_test_runs() -> None:
+    others = [c for c in _commands() if not c.startswith(("make ", "kubectl ", "./bin/"))]
+    assert not others
+    assert len(_commands()) >= 15
+
+
+def test_every_make_target_it_names_exists() -> None:
+    targets = set(re.findall(r"`?make ([a-z0-9-]+)", (ROOT / "README.md").read_text()))
+    assert {"demo", "demo-down", "test", "e2e", "compile"} <= targets
+    for target in targets:
+        answer = subprocess.run(
+            ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert answer.returncode == 0, answer.stderr
+
+
+def test_make_alone_prints_what_there_is() -> None:
+    answer = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for target in ("test", "demo", "demo-down", "e2e", "compile"):
+        assert re.search(rf"make {target} +[A-Z]", answer.stdout)
+
+
+def test_the_program_outside_the_cluster_runs_as_told(
+    control_plane: ControlPlane, crd: None
+) -> None:
+    subprocess.run(["make", "compile"], cwd=ROOT, check=True, capture_output=True)
+    (line,) = [c for c in _commands() if c.startswith("./bin/etcdproxy-controller")]
+    argv = shlex.split(line.replace("~/.kube/config", str(control_plane.kubeconfig)))
+    program = Program(argv=[str(ROOT / argv[0]), *argv[1:]])
+    program.await_word("synced")
+    assert program.end(signal.SIGTERM)[0] == 0
