@@ -88,6 +88,23 @@ def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.A
         help="default: $KUBECONFIG, then the pod's own identity, then ~/.kube/config",
     )
     add(
+        "--namespace",
+        "-n",
+        metavar="NAME",
+        type=_namespace,
+        default=_own_namespace(environment, service_account),
+        help="where proxies, Services and the core's credentials live (%(default)s)",
+    )
+    _add_core_flags(parser)
+    _add_work_flags(parser)
+    _add_log_flags(parser)
+    add("--version", action="version", version=f"{PROGRAM} {version()}")
+    return parser
+
+
+def _add_core_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
         "--etcd-core-url",
         "-u",
         metavar="URL",
@@ -111,14 +128,10 @@ def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.A
         default="etcd-coreserving-cert",
         help="holds client.pem and client-key.pem for the core (%(default)s)",
     )
-    add(
-        "--namespace",
-        "-n",
-        metavar="NAME",
-        type=_namespace,
-        default=_own_namespace(environment, service_account),
-        help="where proxies, Services and the core's credentials live (%(default)s)",
-    )
+
+
+def _add_work_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add(
         "--etcd-proxy-image",
         metavar="IMAGE",
@@ -148,6 +161,10 @@ def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.A
         default=frozenset(),
         help="comma separated; storages of these names are refused, besides registry and root",
     )
+
+
+def _add_log_flags(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
     add("--log-level", choices=tuple(LEVELS), default="info", help="(%(default)s)")
     add(
         "--log-format",
@@ -155,8 +172,6 @@ def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.A
         default="console" if sys.stderr.isatty() else "json",
         help="console on a terminal, else json",
     )
-    add("--version", action="version", version=f"{PROGRAM} {version()}")
-    return parser
 
 
 def version() -> str:
@@ -225,7 +240,8 @@ def _image(text: str) -> str:
 def _names(text: str) -> frozenset[str]:
     names = frozenset(part.strip() for part in text.split(",") if part.strip())
     for name in names:
-        _namespace(name)
+        if not _DNS_LABEL.fullmatch(name):
+            raise argparse.ArgumentTypeError(f"{name!r} is no name that a storage can have")
     return names
 
 

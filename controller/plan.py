@@ -6,7 +6,7 @@ again on the result gives an empty plan.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from controller.api.storage import EtcdStorage
@@ -57,10 +57,14 @@ class Delete:
 
 @dataclass(frozen=True, slots=True)
 class Evict:
-    """Evict the pod `name` if it still has this uid."""
+    """Evict the pod `name` if it is still the one that was seen, in the state it was seen in.
+
+    A pod that the cache shows as not ready may have become ready and be needed since.
+    """
 
     name: str
     uid: str
+    resource_version: str
 
 
 Write = Create | Patch | Delete | Evict
@@ -77,11 +81,10 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The writes in their order, the objects that are not ours to write, and the rolling step."""
+    """The writes in their order, and the objects that are not ours to write."""
 
-    writes: tuple[Write, ...]
+    writes: tuple[Write, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
-    step: RollingStep = field(default_factory=lambda: RollingStep(0))
 
     @property
     def replaces(self) -> tuple[Delete, ...]:
@@ -103,10 +106,10 @@ def plan_storage(storage: EtcdStorage, desired: Desired, snapshot: Snapshot) -> 
     )
     conflicts = tuple(d for d in decisions if isinstance(d, Conflict))
     if conflicts:
-        return Plan((), conflicts, step)
+        return Plan(conflicts=conflicts)
     writes = tuple(d for d in decisions if d is not None and not isinstance(d, Conflict))
-    evictions = tuple(Evict(p["metadata"]["name"], p["metadata"]["uid"]) for p in step.evict)
-    return Plan((*writes, *evictions), (), step)
+    evictions = (_evict(pod["metadata"]) for pod in step.evict)
+    return Plan((*writes, *evictions))
 
 
 def plan_object(
@@ -152,6 +155,10 @@ def _plan_replica_set(
         # Of another revision nothing is kept, or fields we no longer set would stay for ever.
         target["spec"]["template"] = template
     return _mend(REPLICA_SETS, actual, target, storage)
+
+
+def _evict(metadata: Mapping[str, Any]) -> Evict:
+    return Evict(metadata["name"], metadata["uid"], metadata["resourceVersion"])
 
 
 def _pods_of(

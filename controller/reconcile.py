@@ -5,7 +5,7 @@ that fails is reported in the status and raised, so that the queue comes back wi
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from controller.api.conditions import find_condition
 from controller.api.storage import EtcdStorage, name_problem, read_storage
 from controller.dataplane import CoreEtcd, DataPlane, Desired, core_ca, core_problem
 from controller.dataplane.interface import replica_set_name, service_name
+from controller.dataplane.rolling import pod_revision
 from controller.events import Event, Recorder
 from controller.ownership import Claim, claim, merge_patch
 from controller.plan import Create, Delete, Evict, Patch, Plan, Snapshot, Write, plan_storage
@@ -73,18 +74,20 @@ class Reconciler:
         storage = read_storage(obj)
         if storage.deleting:
             return
-        problem = self._refusal(storage)
-        if problem is not None:
-            self._report(storage, self._observe(storage, self._snapshot(storage), problem))
-            return
+        snapshot, desired = self._snapshot(storage), self._desired(storage)
+        refusal = self._refusal(storage)
+        plan = Plan() if refusal else plan_storage(storage, desired, snapshot)
+        seen = observe(storage, desired, snapshot, refusal)
         try:
-            observed = self._converge(storage)
+            for write in plan.writes:
+                self._carry_out(write)
         except ApiError as error:
             if not is_stale(error):
                 failed = Problem(WRITE_FAILED, error.message)
-                self._report(storage, self._observe(storage, self._snapshot(storage), failed))
+                self._report(storage, replace(seen, problem=failed))
             raise
-        self._report(storage, observed)
+        self._record_reclaimed(storage, plan.writes)
+        self._report(storage, after_writes(seen, plan))
 
     def _refusal(self, storage: EtcdStorage) -> Problem | None:
         """Why nothing can be written for `storage` now; what exists meanwhile goes on serving."""
@@ -99,15 +102,6 @@ class Reconciler:
         )
         return Problem(missing.reason, missing.message) if missing else None
 
-    def _converge(self, storage: EtcdStorage) -> Observed:
-        snapshot = self._snapshot(storage)
-        desired = self._desired(storage)
-        plan = plan_storage(storage, desired, snapshot)
-        for write in plan.writes:
-            self._carry_out(write)
-        self._record_reclaimed(storage, plan.writes)
-        return self._observe(storage, snapshot, _plan_problem(plan), plan=plan)
-
     def _desired(self, storage: EtcdStorage) -> Desired:
         config_map = self.listers.config_maps.find(self.core.ca_config_map, self.namespace)
         return self.dataplane.desired(storage, core_ca(config_map))
@@ -118,30 +112,6 @@ class Reconciler:
             listers.replica_sets.find(replica_set_name(storage.name), self.namespace),
             listers.services.find(service_name(storage.name), self.namespace),
             tuple(listers.pods.by_index(STORAGE_INDEX, storage.name)),
-        )
-
-    def _observe(
-        self,
-        storage: EtcdStorage,
-        snapshot: Snapshot,
-        problem: Problem | None,
-        *,
-        plan: Plan | None = None,
-    ) -> Observed:
-        """Put together what the status tells; a Service just created serves from now on."""
-        desired = self._desired(storage)
-        service = snapshot.service
-        mine = service is not None and claim(service, storage) is not Claim.FOREIGN
-        created = plan is not None and any(
-            isinstance(write, Create) and write.resource == SERVICES for write in plan.writes
-        )
-        return Observed(
-            problem=problem,
-            served=mine or created,
-            endpoint=desired.endpoint,
-            revision=desired.revision,
-            pods=snapshot.pods,
-            old_pods=plan.step.old if plan else 0,
         )
 
     def _carry_out(self, write: Write) -> None:
@@ -164,11 +134,12 @@ class Reconciler:
         _log.info("wrote", **_described(write))
 
     def _evict(self, write: Evict) -> None:
+        preconditions = {"uid": write.uid, "resourceVersion": write.resource_version}
         eviction = {
             "apiVersion": "policy/v1",
             "kind": "Eviction",
             "metadata": {"name": write.name, "namespace": self.namespace},
-            "deleteOptions": {"preconditions": {"uid": write.uid}},
+            "deleteOptions": {"preconditions": preconditions},
         }
         try:
             self.client.post_subresource(PODS, write.name, "eviction", eviction, self.namespace)
@@ -203,6 +174,32 @@ class Reconciler:
         _log.info("status_changed", storage=storage.name, **_told(status))
         for event in transition_events(storage, status):
             self.recorder.record(storage, event)
+
+
+def observe(
+    storage: EtcdStorage, desired: Desired, snapshot: Snapshot, refusal: Problem | None
+) -> Observed:
+    """Put together what the status tells of the time before any write."""
+    service, replica_set = snapshot.service, snapshot.replica_set
+    revision: str | None = desired.revision
+    if refusal:
+        # What is wanted cannot be told now, so pods are measured by what was wanted last.
+        revision = pod_revision(replica_set["spec"]["template"]) if replica_set else None
+    return Observed(
+        problem=refusal,
+        served=service is not None and claim(service, storage) is not Claim.FOREIGN,
+        endpoint=desired.endpoint,
+        revision=revision,
+        pods=snapshot.pods,
+    )
+
+
+def after_writes(seen: Observed, plan: Plan) -> Observed:
+    """Add what the carried-out plan changed: a Service just created serves from now on."""
+    created = any(isinstance(w, Create) and w.resource == SERVICES for w in plan.writes)
+    return replace(
+        seen, served=seen.served or created, problem=seen.problem or _plan_problem(plan)
+    )
 
 
 def transition_events(storage: EtcdStorage, status: dict[str, Any]) -> list[Event]:

@@ -42,32 +42,33 @@ class Problem:
 class Observed:
     """What one reconcile saw and did.
 
-    `served` says that the Service exists and is ours; `pods` are those behind it.
+    `served` says that the Service exists and is ours; `pods` are those behind it, and `revision`
+    is the one they should have.
     """
 
     problem: Problem | None
     served: bool = False
     endpoint: str = ""
-    revision: str = ""
+    revision: str | None = None
     pods: tuple[Json, ...] = ()
-    old_pods: int = 0
 
 
 def desired_status(storage: EtcdStorage, observed: Observed, *, now: str) -> dict[str, Any]:
     """Return the status to write; equal to the present one if nothing is to be said."""
     alive = [pod for pod in observed.pods if not is_terminating(pod)]
     ready = [pod for pod in alive if is_ready(pod)]
+    updated = [pod for pod in alive if pod_revision(pod) == observed.revision]
     status = {
         "observedGeneration": storage.generation,
         "replicas": len(alive),
         "readyReplicas": len(ready),
-        "updatedReplicas": sum(pod_revision(pod) == observed.revision for pod in alive),
+        "updatedReplicas": len(updated),
         "conditions": merge_conditions(
             storage.status.get("conditions") or (),
             (
                 _deployed(observed),
                 _ready(storage, observed, alive, len(ready)),
-                _progressing(observed),
+                _progressing(rolling=len(updated) < len(alive)),
             ),
             generation=storage.generation,
             now=now,
@@ -98,8 +99,8 @@ def _ready(
     return Condition(READY, False, NO_POD_READY, message)
 
 
-def _progressing(observed: Observed) -> Condition:
-    if observed.old_pods:
+def _progressing(*, rolling: bool) -> Condition:
+    if rolling:
         return Condition(
             PROGRESSING, True, ROLLING_PODS, "pods of an older revision are being replaced"
         )

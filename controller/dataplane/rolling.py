@@ -25,11 +25,6 @@ class RollingStep:
 
     replicas: int
     evict: tuple[Json, ...] = ()
-    old: int = 0
-
-    @property
-    def rolling(self) -> bool:
-        return self.old > 0
 
 
 def rolling_step(
@@ -48,10 +43,9 @@ def rolling_step(
     evict: tuple[Json, ...] = ()
     if _refills(replica_set, revision):
         evict = tuple(pod for pod in old if not is_ready(pod))
-        scaled = replica_set["spec"].get("replicas") == surge == len(alive)
-        if scaled and all(is_ready(pod) for pod in alive):
+        if _has_surged(replica_set, surge) and len(alive) == surge and all(map(is_ready, alive)):
             evict = (old[0],)
-    return RollingStep(surge, evict, len(old))
+    return RollingStep(surge, evict)
 
 
 def pod_revision(pod: Json) -> str | None:
@@ -78,6 +72,15 @@ def _refills(replica_set: Json, revision: str) -> bool:
     seen = (replica_set.get("status") or {}).get("observedGeneration")
     current = pod_revision(replica_set["spec"]["template"]) == revision
     return current and seen == replica_set["metadata"].get("generation")
+
+
+def _has_surged(replica_set: Json, surge: int) -> bool:
+    """Whether the ReplicaSet controller, too, has counted `surge` ready pods.
+
+    The cache of pods alone may show those of before the last change of `replicas`.
+    """
+    ready = (replica_set.get("status") or {}).get("readyReplicas")
+    return bool(replica_set["spec"].get("replicas") == surge == ready)
 
 
 def _name(pod: Json) -> str:

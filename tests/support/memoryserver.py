@@ -146,7 +146,7 @@ class MemoryServer:
         body = {"preconditions": preconditions, "propagation": propagation}
         self._record(f"delete {resource.kind} {name}", body)
         obj = self._find(resource, name, namespace)
-        _require_uid(resource, obj, preconditions or {})
+        _require(resource, obj, preconditions or {})
         self.remove(resource, name)
         return obj
 
@@ -162,7 +162,7 @@ class MemoryServer:
         self._record(f"create {_kind(resource, subresource)} {name}", body)
         assert (resource, subresource, body["kind"]) == (PODS, "eviction", "Eviction")
         obj = self._find(resource, name, namespace)
-        _require_uid(resource, obj, body["deleteOptions"]["preconditions"])
+        _require(resource, obj, body["deleteOptions"]["preconditions"])
         if "deletionTimestamp" not in obj["metadata"]:
             meta = {**obj["metadata"], "deletionTimestamp": "2026-01-02T03:04:05Z"}
             self._store(resource, {**obj, "metadata": meta}, obj)
@@ -181,7 +181,8 @@ class MemoryServer:
         return obj
 
     def _store(self, resource: Resource, obj: Json, before: Json | None) -> Json:
-        obj = _DEFAULTS.get(resource, dict)(obj)
+        kind = {"apiVersion": resource.api_version, "kind": resource.kind}
+        obj = _DEFAULTS.get(resource, dict)({**kind, **obj})
         meta = obj["metadata"]
         if before is not None and {**obj, "metadata": {**meta, "generation": 0}} == {
             **before,
@@ -232,12 +233,12 @@ def _kind(resource: Resource, subresource: str | None) -> str:
     return f"{resource.kind}/{subresource}" if subresource else resource.kind
 
 
-def _require_uid(resource: Resource, obj: Json, preconditions: Mapping[str, str]) -> None:
+def _require(resource: Resource, obj: Json, preconditions: Mapping[str, str]) -> None:
     meta = obj["metadata"]
-    if preconditions.get("uid", meta["uid"]) != meta["uid"]:
-        raise _error(
-            409, "Conflict", resource, meta["name"], "the UID in the precondition differs"
-        )
+    for name, value in preconditions.items():
+        if meta[name] != value:
+            text = f"the {name} in the precondition differs"
+            raise _error(409, "Conflict", resource, meta["name"], text)
 
 
 def _error(code: int, reason: str, resource: Resource, name: str, text: str) -> ApiError:

@@ -49,7 +49,7 @@ def read(name: str = NAME, **fields: Any) -> EtcdStorage:
     return read_storage(etcd_storage(name, **fields))
 
 
-def pod(  # noqa: PLR0913 - what the rolling looks at, all by name
+def pod(
     name: str,
     revision: str | None = "new",
     *,

@@ -1,9 +1,11 @@
 """The program around the controller: exit codes, signals, one line for a wrong kubeconfig."""
 
-import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,15 +17,69 @@ from workqueue import RealClock
 
 URL = ("-u", "https://core:2379")
 
+STANDING_IN = """
+import sys, threading
+from controller import cli
+from controller.options import parse_options
+from workqueue import RealClock
+
+class Client:
+    server = "https://server"
+    def close(self):
+        print("closed", flush=True)
+
+class Controller:
+    def __init__(self, *_, **__):
+        pass
+    def run(self, stop):
+        print("running", flush=True)
+        stop.wait()
+        print("stopping", flush=True)
+        if "stuck" in sys.argv:
+            threading.Event().wait()
+        return True
+
+cli.EtcdStorageController = Controller
+options = parse_options(["-u", "https://core", "--log-format", "json"], environment={})
+cli.configure_logging("error", "json")
+sys.exit(cli.run(Client(), options, RealClock()))
+"""
+"""The program with nothing behind it: signals are of a process, not of a test."""
+
 
 @pytest.fixture(autouse=True)
-def _nothing_global(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keep the process's log and signal handlers as they are."""
+def _nothing_global(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the process's log as it is."""
     monkeypatch.setattr(cli, "configure_logging", lambda *_: None)
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+
+
+@contextmanager
+def program(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], Any]]:
+    """Start `STANDING_IN`; gives the process, once it runs, and its output."""
+    command = [sys.executable, "-c", STANDING_IN, *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "running\n"
+            yield process, process.stdout
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order(number: int) -> None:
+    with program() as (process, output):
+        process.send_signal(number)
+        assert process.wait(10) == 0
+        assert output.read() == "stopping\nclosed\n"
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    with program("stuck") as (process, output):
+        process.send_signal(signal.SIGTERM)
+        assert output.readline() == "stopping\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 128 + signal.SIGINT
 
 
 class FakeClient:
@@ -37,57 +93,32 @@ class FakeClient:
 
 
 class FakeController:
-    """Waits for the stop that `run` is given, as the real one does."""
+    """Ends at once."""
 
     healthy = True
-    signals: tuple[int, ...] = (signal.SIGTERM,)
 
     def __init__(self, *_: Any, **__: Any) -> None:
         pass
 
     def run(self, stop: threading.Event) -> bool:
-        for number in self.signals:
-            signal.raise_signal(number)
-        assert stop.wait(5)
+        assert not stop.is_set()
         return self.healthy
 
 
-def run(monkeypatch: pytest.MonkeyPatch, controller: type[FakeController]) -> tuple[int, bool]:
-    monkeypatch.setattr(cli, "EtcdStorageController", controller)
+@pytest.mark.parametrize(("healthy", "code"), [(True, 0), (False, 1)])
+def test_a_thread_that_died_is_an_exit_code(
+    monkeypatch: pytest.MonkeyPatch,
+    healthy: bool,  # noqa: FBT001 - a column of the table
+    code: int,
+) -> None:
+    monkeypatch.setattr(FakeController, "healthy", healthy)
+    monkeypatch.setattr(cli, "EtcdStorageController", FakeController)
     client: Any = FakeClient()
     options: Options = parse_options(URL, environment={})
-    return cli.run(client, options, RealClock()), client.closed
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_order(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    class Told(FakeController):
-        signals = (number,)
-
-    assert run(monkeypatch, Told) == (0, True)
-
-
-def test_a_thread_that_died_is_an_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Broken(FakeController):
-        healthy = False
-
-    assert run(monkeypatch, Broken) == (1, True)
-
-
-def test_a_second_signal_ends_it_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Ended(BaseException):
-        pass
-
-    def exit_(code: int) -> None:
-        raise Ended(code)
-
-    class Impatient(FakeController):
-        signals = (signal.SIGTERM, signal.SIGINT)
-
-    monkeypatch.setattr(os, "_exit", exit_)
-    with pytest.raises(Ended) as ended:
-        run(monkeypatch, Impatient)
-    assert ended.value.args == (128 + signal.SIGINT,)
+    before = signal.getsignal(signal.SIGTERM), threading.enumerate()
+    assert cli.run(client, options, RealClock()) == code
+    assert client.closed
+    assert (signal.getsignal(signal.SIGTERM), threading.enumerate()) == before
 
 
 def test_main_gives_the_flags_to_what_it_starts(

@@ -1,6 +1,5 @@
 """Which storages an event concerns, and what is said about watches that fail."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -32,7 +31,7 @@ def drain(queue: Queue[str]) -> list[str]:
 def test_a_storage_is_queued_by_its_name_whatever_happens_to_it(queue: Queue[str]) -> None:
     handler = EnqueueHandler(queue, own_name)
     obj = etcd_storage("a")
-    happenings: list[Callable[[], None]] = [
+    happenings: list[Any] = [
         lambda: handler.on_add(obj, is_in_initial_list=True),
         lambda: handler.on_add(obj, is_in_initial_list=False),
         lambda: handler.on_update(obj, obj),

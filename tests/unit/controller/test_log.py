@@ -32,7 +32,7 @@ def fail_with_a_key_at_hand(key: str) -> None:
 
 
 def log_exception(log: Any, _error: Exception) -> None:
-    log.exception("broke", name="a")
+    log.exception("broke", name="a")  # noqa: LOG004 - called by a handler
 
 
 def log_error(log: Any, error: Exception) -> None:
@@ -40,7 +40,7 @@ def log_error(log: Any, error: Exception) -> None:
 
 
 def log_current(log: Any, _error: Exception) -> None:
-    log.warning("broke", exc_info=True, name="a")
+    log.warning("broke", exc_info=True, name="a")  # noqa: LOG014 - called by a handler
 
 
 @pytest.mark.parametrize("format_", FORMATS)

@@ -213,9 +213,9 @@ def test_without_a_core_there_is_nothing_to_do(capsys: pytest.CaptureFixture[str
 )
 def test_the_namespace_is_the_pods_own(
     environment: dict[str, str],
-    in_a_pod: bool,
+    in_a_pod: bool,  # noqa: FBT001 - a column of the table
     namespace: str,
-    pod: Path,  # noqa: FBT001 - a column of the table
+    pod: Path,
 ) -> None:
     mount = pod if in_a_pod else Path("/nowhere")
     assert parse(environment=environment, pod=mount).namespace == namespace

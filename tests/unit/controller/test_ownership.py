@@ -21,6 +21,7 @@ from tests.support.objects import metadata, read
 
 Json = dict[str, Any]
 
+SERVICE = "Service etcd-etcd-name exists and"
 STORAGE = read()
 OURS = controller_reference(STORAGE)
 LABEL = {STORAGE_LABEL: STORAGE.name}
@@ -77,19 +78,18 @@ def test_the_reference_lets_the_garbage_collector_follow() -> None:
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        (obj(), "Service etcd-etcd-name exists and is not ours: delete or rename it"),
+        (obj(), f"{SERVICE} is not ours: delete or rename it"),
         (
             obj(controller()),
-            "Service etcd-etcd-name exists and is controlled by Deployment other: rename one",
+            f"{SERVICE} is controlled by Deployment other: rename one",
         ),
         (
             obj(controller("EtcdStorage", "etcd-name", "uid-of-a-predecessor")),
-            "Service etcd-etcd-name exists and belongs to a deleted EtcdStorage of this name:"
-            " it is awaited",
+            f"{SERVICE} belongs to a deleted EtcdStorage of this name: it is awaited",
         ),
         (
             obj(controller("EtcdStorage", "rs-x")),
-            "Service etcd-etcd-name exists and is controlled by EtcdStorage rs-x: rename one",
+            f"{SERVICE} is controlled by EtcdStorage rs-x: rename one",
         ),
     ],
 )

@@ -288,16 +288,16 @@ def test_only_pods_of_the_replica_set_are_rolled(deployed: World) -> None:
     for other in ("uid-of-another", ""):
         deployed.server.put(PODS, pod(f"theirs{other}", "older", ready=False, owner_uid=other))
     plan = deployed.plan()
-    assert (plan.writes, plan.step.old) == ((), 0)
+    assert plan.writes == ()
 
 
-def test_evictions_come_after_the_writes_and_carry_the_uid(deployed: World) -> None:
+def test_evictions_come_after_the_writes_and_name_the_pod_as_it_was_seen(deployed: World) -> None:
     uid = deployed.server.edit(REPLICA_SETS, RS, _seen)["metadata"]["uid"]
-    deployed.server.put(PODS, pod("a", "older", ready=False, owner_uid=uid))
+    stored = deployed.server.put(PODS, pod("a", "older", ready=False, owner_uid=uid))
     scale, evict = deployed.plan().writes
     assert isinstance(scale, Patch)
     assert scale.patch["spec"] == {"replicas": 3}
-    assert evict == Evict("a", "uid-a")
+    assert evict == Evict("a", "uid-a", stored["metadata"]["resourceVersion"])
 
 
 def test_a_new_revision_and_one_more_pod_are_one_patch(deployed: World) -> None:

@@ -20,15 +20,12 @@ from tests.support.objects import pod, read
 Json = dict[str, Any]
 
 ENDPOINT = "http://etcd-etcd-name.kube-apiserver-storage.svc:2379"
+UNANSWERED = "the proxy does not answer its readiness probe: is the core etcd reachable?"
 PROBLEM = Problem(NAME_CONFLICT, "Service etcd-etcd-name exists and is not ours")
 
 
-def observed(
-    *pods: Json, problem: Problem | None = None, served: bool = True, old: int = 0
-) -> Observed:
-    return Observed(
-        problem, served=served, endpoint=ENDPOINT, revision="new", pods=pods, old_pods=old
-    )
+def observed(*pods: Json, problem: Problem | None = None, served: bool = True) -> Observed:
+    return Observed(problem, served=served, endpoint=ENDPOINT, revision="new", pods=pods)
 
 
 def status(seen: Observed, before: Json | None = None, *, now: str = "t1") -> Json:
@@ -66,14 +63,13 @@ def test_pods_are_counted_by_what_they_are() -> None:
             pod("old-ready", "old"),
             pod("ending", terminating=True),
             pod("failed", status={"phase": "Failed"}),
-            old=1,
         )
     )
     assert (found["replicas"], found["readyReplicas"], found["updatedReplicas"]) == (3, 2, 2)
 
 
 def test_one_pod_of_any_revision_makes_it_ready() -> None:
-    found = status(observed(pod("a", "old"), pod("b", ready=False), old=1))
+    found = status(observed(pod("a", "old"), pod("b", ready=False)))
     assert condition(found, "Ready")[:2] == ("True", "PodsReady")
     assert condition(found, "Progressing")[:2] == ("True", "RollingPods")
 
@@ -101,7 +97,7 @@ def test_without_a_service_of_ours_there_is_no_endpoint() -> None:
         ([starting(waiting={})], "container waiting"),
         (
             [starting(running={})],
-            "the proxy does not answer its readiness probe: is the core etcd reachable?",
+            UNANSWERED,
         ),
         (
             [
@@ -119,8 +115,7 @@ def test_without_a_service_of_ours_there_is_no_endpoint() -> None:
         ),
         (
             [starting(waiting={"reason": "ErrImagePull"}), starting(running={})],
-            "container ErrImagePull; the proxy does not answer its readiness probe:"
-            " is the core etcd reachable?",
+            f"container ErrImagePull; {UNANSWERED}",
         ),
     ],
 )
@@ -166,7 +161,7 @@ def test_the_patch_leads_to_the_status_whatever_stood_there() -> None:
     leftovers = {"endpoint": "http://gone", "phase": "of somebody", "replicas": 9}
     known: Json = status(observed(pod("a")))
     for before in ({}, leftovers, known, {"conditions": known["conditions"][:1]}):
-        for seen in (observed(pod("a"), old=1), observed(served=False, problem=PROBLEM)):
+        for seen in (observed(pod("a", "old")), observed(served=False, problem=PROBLEM)):
             after = status(seen, before, now="t2")
             assert apply_merge_patch(before, merge_patch(before, after)) == after
 
