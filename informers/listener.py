@@ -73,12 +73,12 @@ class Listener:
                 return
             self._buffer.extend(notifications)
             self._initial_left += sum(_is_initial(one) for one in notifications)
-            waiting = len(self._buffer)
             self._changed.notify_all()
-        # A list arrives at once and is no sign of a slow handler.
-        if waiting > _LONG + len(notifications) and not self._warned:
+            # The initial list arrives at once, which is no sign of a slow handler.
+            slow = len(self._buffer) > _LONG and not self._initial_left
+        if slow and not self._warned:
             self._warned = True
-            _log.warning("slow_handler", thread=self.thread.name, waiting=waiting)
+            _log.warning("slow_handler", thread=self.thread.name, waiting=len(self))
 
     def caught_up(self) -> bool:
         """Whether every add of the initial list was handled without an exception."""

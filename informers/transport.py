@@ -140,9 +140,10 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _cause(chain: list[BaseException]) -> str:
-    """The innermost error tells what happened, but for TLS, where urllib3 adds the most."""
-    for link in chain:
+    """What the system said last, or TLS, or else urllib3."""
+    for link in reversed(chain):
         if isinstance(link, http.SSLError):
             return f"TLS: {link}"
-    root = chain[-1]
-    return getattr(root, "strerror", None) or str(root) or type(root).__name__
+        if isinstance(link, OSError):
+            return link.strerror or str(link)
+    return str(chain[0]) or type(chain[0]).__name__

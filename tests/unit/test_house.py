@@ -16,6 +16,8 @@ WITHOUT_A_TEST_OF_ITS_OWN = {
     "__init__": "re-exports, and no code",
     "__main__": "two lines that call the module next to it",
     "informers/clock.py": "a Protocol, and no code",
+    "hack/cluster/supervisor.py": "runs as root in namespaces only: tests/e2e/test_node.py",
+    "hack/cluster/sandbox.py": "the same",
 }
 """Modules, by name or path, that no test module is named after, and why."""
 

@@ -40,9 +40,14 @@ def test_every_call_is_the_request_that_the_api_wants(connect: Connect) -> None:
         client.create(CONFIG_MAPS, config_map("a"), "default")
         query: dict[str, str | int | bool | None] = {"fieldManager": "me", "force": True}
         client.patch(
-            SETS, "a", {}, namespace="ns", subresource="scale",
-            content_type=APPLY_PATCH, query=query,
-        )  # fmt: skip
+            SETS,
+            "a",
+            {},
+            namespace="ns",
+            subresource="scale",
+            content_type=APPLY_PATCH,
+            query=query,
+        )
         client.delete(SETS, "a", namespace="ns", preconditions={"uid": "u"}, propagation="Orphan")
         client.post_subresource(PODS, "p", "eviction", {"kind": "Eviction"}, "ns")
         client.raw_get("/version")
