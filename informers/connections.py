@@ -65,18 +65,16 @@ def socket_options() -> list[tuple[int, int, int]]:
     return options
 
 
-def make_interruptible(manager: urllib3.PoolManager) -> Live:
-    """Let the connections of `manager` be cut through the returned `Live`.
+def make_interruptible(manager: urllib3.PoolManager, live: Live) -> None:
+    """Let the connections of `manager` be cut through `live`.
 
     Works for whatever classes the manager uses, those for proxies included.
     """
-    live = Live()
     classes: dict[str, Any] = manager.pool_classes_by_scheme
     manager.pool_classes_by_scheme = {
         scheme: type(base.__name__, (base,), {"ConnectionCls": _tracked(base.ConnectionCls, live)})
         for scheme, base in classes.items()
     }
-    return live
 
 
 def _tracked(base: Any, live: Live) -> Any:

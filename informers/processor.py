@@ -57,10 +57,9 @@ class Processor:
             listener.stop()
 
     def start(self) -> None:
-        """Begin to deliver, and shorten all resync periods below the check period to it."""
+        """Begin to deliver."""
         self._running = True
         for listener in self._listeners:
-            listener.resync_period = self._at_least_check_period(listener.resync_period)
             listener.thread.start()
 
     def distribute(self, notifications: Sequence[Notification]) -> None:
@@ -102,8 +101,6 @@ class Processor:
         return wanted
 
     def _at_least_check_period(self, wanted: float) -> float:
-        if wanted <= 0:
-            return 0.0
         if not self.check_period or wanted < self.check_period:
             _log.warning("resync_period_raised", wanted=wanted, effective=self.check_period)
             return self.check_period

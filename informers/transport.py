@@ -1,5 +1,6 @@
 """One request over the wire: pool, credentials, and errors that one can read."""
 
+import ssl
 import threading
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class Transport:
         self._pool_size = pool_size
         self._user_agent = user_agent
         self._lock = threading.Lock()
-        self._pool = _Pool.build(config, pool_size)
+        self._pool = _Pool.build(config, pool_size, Live())
         self.closed = threading.Event()
 
     def close(self) -> None:
@@ -102,7 +103,8 @@ class Transport:
         with self._lock:
             if self._pool.generation != self._config.generation and not self.closed.is_set():
                 self._pool.manager.clear()
-                self._pool = _Pool.build(self._config, self._pool_size)
+                # Requests under way on the old connections are still for `close` to cut.
+                self._pool = _Pool.build(self._config, self._pool_size, self._pool.live)
             return self._pool
 
 
@@ -115,10 +117,11 @@ class _Pool:
     live: Live
 
     @classmethod
-    def build(cls, config: ClusterConfig, size: int) -> "_Pool":
+    def build(cls, config: ClusterConfig, size: int, live: Live) -> "_Pool":
         generation = config.generation
         manager = config.new_pool(size)
-        return cls(manager, generation, make_interruptible(manager))
+        make_interruptible(manager, live)
+        return cls(manager, generation, live)
 
 
 def _refusal(response: urllib3.BaseHTTPResponse) -> ApiError:
@@ -140,9 +143,10 @@ def _chain(error: BaseException) -> list[BaseException]:
 
 
 def _cause(chain: list[BaseException]) -> str:
-    """What the system said last, or TLS, or else urllib3."""
+    """What TLS or the system said first of all, or else urllib3."""
     for link in reversed(chain):
-        if isinstance(link, http.SSLError):
+        # Python's own is an OSError too; some checks are urllib3's alone.
+        if isinstance(link, (ssl.SSLError, http.SSLError)):
             return f"TLS: {link}"
         if isinstance(link, OSError):
             return link.strerror or str(link)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from informers import ApiError, Client, ConnectionFailed, SharedIndexInformer
+from informers.events import EventReader
 from informers.listwatch import ListWatch
 from informers.watch import Event, Watch
 from tests.support.apiserver import ApiServer, Exchange
@@ -179,6 +180,26 @@ def test_close_from_another_thread_ends_a_quiet_watch(connect: Connect) -> None:
         timer.join()
 
 
+def test_a_reader_that_leaves_early_leaves_the_watch_open(connect: Connect) -> None:
+    left = threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.chunk(line(ADDED) + line(bookmark(2, end=True)))
+        left.wait(5)
+        exchange.chunk(line(CHANGED))
+        exchange.end()
+
+    reader = EventReader(CONFIG_MAPS, RealClock())
+    with ApiServer(answer) as server, open_watch(connect(server)) as watch:
+        first = reader.read(watch)
+        assert [next(first)[0], next(first)[0]] == ["ADDED", "BOOKMARK"]
+        del first
+        left.set()
+        rest = [(kind, version) for kind, _, version in reader.read(watch)]
+    assert rest == [("MODIFIED", "3")]
+
+
 # -- from here on with an informer on top
 
 
@@ -256,6 +277,24 @@ def test_a_stop_while_a_watch_is_quiet_takes_no_time(run: Run) -> None:
         cluster.informer.stop()
         assert cluster.informer.join() == []
         assert time.monotonic() - began < 1
+
+
+def test_a_streaming_list_goes_on_as_the_watch_that_it_is(run: Run) -> None:
+    synced = threading.Event()
+
+    def answer(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.chunk(line(ADDED) + line(bookmark(2, end=True)))
+        synced.wait(5)
+        exchange.chunk(line(event("ADDED", config_map("b", 3))))
+        exchange.silence()
+
+    with ApiServer(answer) as server:
+        cluster = run(server)
+        eventually(lambda: cluster.names() == ["a"])
+        synced.set()
+        eventually(lambda: cluster.names() == ["a", "b"])
+        assert cluster.asked() == ["stream"]
 
 
 @pytest.mark.parametrize("sent", [b"", b"HTTP/1.1 200 OK\r\n"])

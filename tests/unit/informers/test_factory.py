@@ -13,7 +13,7 @@ from informers.resource import Resource
 from tests.support.apiserver import ApiServer, Exchange, configuration
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
-from tests.support.listerwatcher import CONFIG_MAPS, bookmark, config_map
+from tests.support.listerwatcher import CONFIG_MAPS, bookmark, config_map, listed
 from workqueue.clock import RealClock
 
 SECRETS = Resource("", "v1", "secrets", "Secret", namespaced=True)
@@ -93,6 +93,60 @@ class TestWaiting:
         assert factory.wait_for_cache_sync(5, threading.Event()) == []
         assert factory.shutdown() == []
         client.close()
+
+
+class TestSelectors:
+    LABEL, FIELD = "app in (a,b)", "metadata.name=x"
+
+    def test_make_an_informer_of_its_own(self, factory: SharedInformerFactory) -> None:
+        selected = factory.informer(SECRETS, "ns", selectors={"labelSelector": self.LABEL})
+        others: list[dict[str, str] | None] = [
+            None,
+            {"labelSelector": "app=c"},
+            {"fieldSelector": self.LABEL},
+            {"labelSelector": self.LABEL, "fieldSelector": self.FIELD},
+        ]
+        made = [factory.informer(SECRETS, "ns", selectors=one) for one in others]
+        assert len({id(one) for one in [selected, *made]}) == 5
+        assert len(factory.informers()) == 5
+
+    def test_that_are_the_same_give_the_same_one(self, factory: SharedInformerFactory) -> None:
+        both = {"labelSelector": self.LABEL, "fieldSelector": self.FIELD}
+        informer = factory.informer(SECRETS, selectors=both)
+        swapped = dict(reversed(both.items()))
+        assert factory.informer(SECRETS, selectors=swapped) is informer
+        assert factory.informer(SECRETS, selectors={}) is factory.informer(SECRETS)
+
+    def test_are_named_with_what_did_not_sync(self, factory: SharedInformerFactory) -> None:
+        both = {"labelSelector": self.LABEL, "fieldSelector": self.FIELD}
+        factory.informer(SECRETS, "ns", selectors=both)
+        factory.informer(SECRETS)
+        assert factory.wait_for_cache_sync(0, threading.Event()) == [
+            "secrets in ns metadata.name=x app in (a,b)",
+            "secrets in all namespaces",
+        ]
+
+    def test_go_with_every_request(self) -> None:
+        def refuse(exchange: Exchange) -> None:
+            exchange.answer(422, {"kind": "Status", "reason": "Invalid"})
+
+        def one(exchange: Exchange) -> None:
+            exchange.answer(200, listed(7, config_map("x", 3)))
+
+        both = {"labelSelector": self.LABEL, "fieldSelector": self.FIELD}
+        with ApiServer(refuse, one, Exchange.silence) as server:
+            client = Client(server.config(), clock=RealClock())
+            factory = SharedInformerFactory(client, RealClock(), random.Random(1))
+            informer = factory.informer(CONFIG_MAPS, "default", selectors=both)
+            factory.start()
+            assert factory.wait_for_cache_sync(5, threading.Event()) == []
+            assert informer.store.list() == [config_map("x", 3)]
+            eventually(lambda: len(server.requests) == 3)
+            assert factory.shutdown() == []
+            client.close()
+        queries = [request.query for request in server.requests]
+        assert ["watch" in query for query in queries] == [True, False, True]
+        assert [{name: query.get(name) for name in both} for query in queries] == [both] * 3
 
 
 def test_shutdown_is_final_and_may_be_repeated(factory: SharedInformerFactory) -> None:

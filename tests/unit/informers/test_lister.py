@@ -47,6 +47,21 @@ def test_gets_one_or_tells_that_there_is_none(lister: Lister) -> None:
     assert str(caught.value) == 'configmaps "c" not found (404 NotFound)'
 
 
+def test_finds_one_or_nothing(lister: Lister) -> None:
+    found = lister.find("a", "x")
+    assert found is lister.get("a", "x")
+    assert lister.find("c", "x") is None
+    assert lister.find("b", "y") is None
+    assert lister.find("a") is None
+
+
+def test_finds_what_lives_in_no_namespace() -> None:
+    store = Store()
+    store.add({"metadata": {"name": "n"}})
+    found = Lister(store, CONFIG_MAPS).find("n")
+    assert found == {"metadata": {"name": "n"}}
+
+
 def test_an_index_that_is_not_there_is_an_error(lister: Lister) -> None:
     with pytest.raises(KeyError):
         lister.by_index("nope", "x")
