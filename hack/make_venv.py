@@ -27,7 +27,8 @@ def main(folder: Path) -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     python = folder / "bin" / "python"
-    if not python.exists():
+    # pip comes last: without it the making was broken off.
+    if not python.with_name("pip").exists():
         venv.create(folder, with_pip=True)
     print("installing the packages that setup.cfg names ...", flush=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
