@@ -1,7 +1,9 @@
 """The demo's path on a real node: images, DNS, readiness probes, certificates, all of it."""
 
 import json
+import os
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -113,3 +115,22 @@ def kubectl_lines() -> list[str]:
     blocks = [block for text in texts for block in text.split("```")[1::2]]
     lines = [line for block in blocks for line in block.splitlines()]
     return [line for line in lines if line.startswith("kubectl ")]
+
+
+@pytest.mark.timeout(300)
+def test_with_kubeconfig_set_the_demo_uses_that_cluster_and_takes_back_what_it_made(
+    shown: Demo, node: Node
+) -> None:
+    kubectl = Path(node.kubectl_command()[0])
+    environment = (
+        f"KUBECONFIG={node.kubeconfig}",
+        f"PATH={kubectl.parent}:{os.environ['PATH']}",
+        f"PYTHONPATH={ROOT}",
+    )
+    for step in ("up", "down"):
+        answer = node.exec(["env", *environment, sys.executable, "-m", "hack.demo", step])
+        assert answer.returncode == 0, answer.stdout + answer.stderr
+        assert "using that cluster" in answer.stdout
+    crds = shown.kubectl("get", "crd,namespaces", "-oname")
+    assert not {"namespace/etcd", "namespace/kube-apiserver-storage"} & set(crds.split())
+    assert "etcdstorages" not in crds
