@@ -16,7 +16,8 @@ from controller.controller import EtcdStorageController
 from controller.options import Options, parse_options
 from controller.resources import ETCD_STORAGES, EVENTS, PODS
 from hack.cluster.controlplane import ControlPlane
-from informers import Client, load_config
+from informers import ApiError, Client, load_config
+from informers.errors import is_not_found
 from tests.support.eventually import eventually
 from workqueue import RealClock
 
@@ -174,6 +175,7 @@ class Pods:
         return [pod for pod in self.of(storage) if _is_ready(pod)]
 
     def make_ready(self, storage: str) -> None:
+        """Say it of each pod that is there; one may have gone since it was listed."""
         for pod in self.of(storage):
             if not _is_ready(pod):
                 self._say_ready(pod["metadata"]["name"])
@@ -185,7 +187,11 @@ class Pods:
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }
         patch = {"status": {"phase": "Running", "conditions": [condition]}}
-        self._api.patch(PODS, name, patch, namespace=self._namespace, subresource="status")
+        try:
+            self._api.patch(PODS, name, patch, namespace=self._namespace, subresource="status")
+        except ApiError as error:
+            if not is_not_found(error):
+                raise
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:
