@@ -12,21 +12,24 @@ from typing import Any, Final
 import structlog
 
 from controller import events
-from controller.api.storage import read_storage
+from controller.api.storage import StorageReference
 from controller.dataplane import ProxyDataPlane
 from controller.dataplane.interface import storage_of_replica_set, storage_of_service
 from controller.events import EventRecorder
 from controller.handlers import (
     EnqueueHandler,
     KeyFunction,
+    Matters,
     WatchErrorLog,
+    always,
+    beyond_status,
     by_label,
     by_name,
     own_name,
 )
 from controller.options import PROGRAM, Options
 from controller.ownership import STORAGE_LABEL
-from controller.reconcile import STORAGE_INDEX, Listers, Reconciler, is_stale
+from controller.reconcile import STORAGE_INDEX, Listers, Reconciler
 from controller.resources import (
     CONFIG_MAPS,
     ETCD_STORAGES,
@@ -35,12 +38,14 @@ from controller.resources import (
     SECRETS,
     SERVICES,
 )
+from controller.writer import is_stale
 from informers import (
     ApiError,
     Client,
     ConnectionFailed,
     Lister,
     Resource,
+    SharedIndexInformer,
     SharedInformerFactory,
 )
 from workqueue import Clock, RateLimitingQueue, ShutDown, default_controller_rate_limiter
@@ -48,8 +53,9 @@ from workqueue import Clock, RateLimitingQueue, ShutDown, default_controller_rat
 _SYNC_REPORT: Final = 10.0
 """Seconds between two lines on what is still waited for at the start."""
 
-_DRAIN: Final = 8.0
-"""Seconds that workers get to end what they are at: the promise is to be gone within 10."""
+_DRAIN: Final = 6.0
+"""Seconds that workers get to end what they are at. The promise is to be gone within 10, of which
+the informers may take 2."""
 
 _log = structlog.get_logger("controller")
 
@@ -66,13 +72,15 @@ class EtcdStorageController:
         rng: random.Random,
         now: Callable[[], datetime],
     ) -> None:
+        self._client = client
         self._options = options
         self._clock = clock
+        self._stop = threading.Event()
         self._failed = threading.Event()
         self._queue: RateLimitingQueue[str] = RateLimitingQueue(
             default_controller_rate_limiter(), "etcdstorage", clock=clock
         )
-        self._factory = SharedInformerFactory(client, clock, rng)
+        self._factory = SharedInformerFactory(client, clock, rng, on_failure=self._informer_died)
         self._recorder = EventRecorder(client, PROGRAM, now)
         self._listers = self._watch(WatchErrorLog())
         self._reconciler = Reconciler(
@@ -90,7 +98,9 @@ class EtcdStorageController:
         """Set up one informer for each kind, each with a handler that names storages."""
         core, resync = self._options.core, self._options.resync_period
         return Listers(
-            storages=self._informer(ETCD_STORAGES, errors, own_name, resync=resync),
+            storages=self._informer(
+                ETCD_STORAGES, errors, own_name, resync=resync, matters=beyond_status
+            ),
             replica_sets=self._informer(REPLICA_SETS, errors, by_name(storage_of_replica_set)),
             services=self._informer(SERVICES, errors, by_name(storage_of_service)),
             pods=self._informer(
@@ -118,12 +128,13 @@ class EtcdStorageController:
         keys: KeyFunction,
         *,
         resync: float = 0.0,
+        matters: Matters = always,
         **selection: Any,
     ) -> Lister:
         namespace = self._options.namespace if resource.namespaced else None
         informer = self._factory.informer(resource, namespace, **selection)
         informer.set_watch_error_handler(errors)
-        informer.add_event_handler(EnqueueHandler(self._queue, keys), resync)
+        informer.add_event_handler(EnqueueHandler(self._queue, keys, matters), resync)
         return Lister(informer.store, resource)
 
     def _all(self, _obj: Mapping[str, Any]) -> list[str]:
@@ -131,59 +142,76 @@ class EtcdStorageController:
         return [storage["metadata"]["name"] for storage in self._listers.storages.list()]
 
     def run(self, stop: threading.Event) -> bool:
-        """Work until `stop` is set; False if a thread of ours died of itself before that."""
+        """Work until `stop` is set, then close the client.
+
+        Returns False if a thread of ours died of itself before that, which ends it as well.
+        """
+        self._stop = stop
         self._factory.start()
         try:
-            if self._await_sync(stop):
+            if self._await_sync():
                 _log.info("synced", workers=self._options.workers)
-                self._work(stop)
+                self._work()
         finally:
             self._queue.shut_down()
             self._recorder.stop()
+            # Calls that still wait for an answer are cut now; their time to finish is over.
+            self._client.close()
             self._factory.shutdown()
         return not self._failed.is_set()
 
-    def _await_sync(self, stop: threading.Event) -> bool:
-        """Wait for the first list of every kind; False if `stop` came first."""
-        while not stop.is_set():
-            waiting = self._factory.wait_for_cache_sync(_SYNC_REPORT, stop)
+    def _await_sync(self) -> bool:
+        """Wait for the first list of every kind; False if the stop came first."""
+        said: list[str] = []
+        while not self._stop.is_set():
+            waiting = self._factory.wait_for_cache_sync(_SYNC_REPORT, self._stop)
             if not waiting:
                 return True
-            if not stop.is_set():
+            if waiting != said and not self._stop.is_set():
                 _log.warning("waiting_for_lists", kinds=waiting)
+                said = waiting
         return False
 
-    def _work(self, stop: threading.Event) -> None:
+    def _work(self) -> None:
         workers = [
-            threading.Thread(target=self._worker, args=(stop,), name=f"worker-{n}", daemon=True)
+            threading.Thread(target=self._worker, name=f"worker-{n}", daemon=True)
             for n in range(self._options.workers)
         ]
         for worker in workers:
             worker.start()
-        stop.wait()
+        self._stop.wait()
         self._queue.shut_down()
         deadline = self._clock.monotonic() + _DRAIN
         for worker in workers:
             worker.join(max(0.0, deadline - self._clock.monotonic()))
 
-    def _worker(self, stop: threading.Event) -> None:
+    def _worker(self) -> None:
         """Reconcile until the queue is shut down; a worker that breaks ends the program."""
         try:
-            while self._process_next(stop):
+            while self._process_next():
                 pass
         except BaseException:  # noqa: BLE001 - nothing may end a worker unseen
+            self._fail()
             _log.exception("worker_died")
-            self._failed.set()
-            stop.set()
 
-    def _process_next(self, stop: threading.Event) -> bool:
+    def _informer_died(self, informer: SharedIndexInformer, error: BaseException) -> None:
+        """A cache that no longer moves would be acted on for ever: end the program instead."""
+        self._fail()
+        _log.error("informer_died", informer=repr(informer), error=repr(error))
+
+    def _fail(self) -> None:
+        """End the program with a failure; before any log line, which can fail too."""
+        self._failed.set()
+        self._stop.set()
+
+    def _process_next(self) -> bool:
         try:
             name = self._queue.get()
         except ShutDown:
             return False
         try:
             # What is still queued at the stop is left to the next start: it is level triggered.
-            if not stop.is_set():
+            if not self._stop.is_set():
                 self._reconcile(name)
         finally:
             self._queue.done(name)
@@ -192,14 +220,17 @@ class EtcdStorageController:
     def _reconcile(self, name: str) -> None:
         with structlog.contextvars.bound_contextvars(storage=name):
             try:
-                self._reconciler.reconcile(name)
+                again = self._reconciler.reconcile(name)
             except Exception as error:  # noqa: BLE001 - whatever it is, the name comes back
                 self._retry(name, error)
-            else:
-                self._queue.forget(name)
+                return
+        self._queue.forget(name)
+        if again is not None:
+            self._queue.add_after(name, again)
 
     def _retry(self, name: str, error: Exception) -> None:
         attempt = self._queue.num_requeues(name) + 1
+        self._queue.add_rate_limited(name)
         if isinstance(error, ApiError) and is_stale(error):
             _log.debug("cache_was_behind", attempt=attempt, error=str(error))
         elif isinstance(error, ApiError | ConnectionFailed):
@@ -207,13 +238,13 @@ class EtcdStorageController:
         else:
             _log.error("reconcile_broke", attempt=attempt, exc_info=error)
             self._record_unknown(name, error)
-        self._queue.add_rate_limited(name)
 
     def _record_unknown(self, name: str, error: Exception) -> None:
         obj = self._listers.storages.find(name)
         if obj is not None:
+            about = StorageReference(name, obj["metadata"]["uid"])
             message = f"an error of the controller itself, see its log: {type(error).__name__}"
-            self._recorder.record(read_storage(obj), events.warning(events.ERR_UNKNOWN, message))
+            self._recorder.record(about, events.warning(events.ERR_UNKNOWN, message))
 
 
 def _name_is(name: str) -> dict[str, str]:

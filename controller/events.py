@@ -6,7 +6,7 @@ other namespace.
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +16,10 @@ from uuid import uuid4
 
 import structlog
 
+from controller.api.conditions import find_condition
 from controller.api.storage import EtcdStorage
 from controller.resources import ETCD_STORAGES, EVENTS
+from controller.status import DEPLOYED, NAME_CONFLICT
 from informers import ApiError, Client, ConnectionFailed
 from informers.errors import is_not_found
 
@@ -57,10 +59,45 @@ def warning(reason: str, message: str) -> Event:
     return Event("Warning", reason, message)
 
 
+class Subject(Protocol):
+    """The EtcdStorage that an event is about."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def uid(self) -> str: ...
+
+
 class Recorder(Protocol):
     """Takes events and returns at once."""
 
-    def record(self, storage: EtcdStorage, event: Event) -> None: ...
+    def record(self, storage: Subject, event: Event) -> None: ...
+
+
+def transition_events(storage: EtcdStorage, status: Mapping[str, Any]) -> list[Event]:
+    """Return the events that a change from the storage's status to `status` is worth."""
+    found = []
+    new_generation = storage.status.get("observedGeneration") != storage.generation
+    before = find_condition(storage.status, DEPLOYED) or {}
+    after = find_condition(status, DEPLOYED) or {}
+    if new_generation and storage.ignored_fields:
+        fields = ", ".join(storage.ignored_fields)
+        found.append(warning(IGNORED_FIELDS, f"ignored, and without effect: {fields}"))
+    if after["status"] != before.get("status") or after["reason"] != before.get("reason"):
+        found.append(_deployed_event(after))
+    elif new_generation and after["status"] == "True":
+        found.append(normal(SYNCED, f"generation {storage.generation} is carried out"))
+    return found
+
+
+def _deployed_event(condition: Mapping[str, Any]) -> Event:
+    message = condition["message"]
+    if condition["status"] == "True":
+        return normal(ETCD_STORAGE_DEPLOYED, message)
+    if condition["reason"] == NAME_CONFLICT:
+        return warning(ERR_RESOURCE_RECLAIMED, message)
+    return warning(ETCD_STORAGE_DEPLOY_FAILURE, message)
 
 
 class EventRecorder:
@@ -75,7 +112,7 @@ class EventRecorder:
         # Touched by the one sending thread only.
         self._sent: OrderedDict[tuple[str, Event], tuple[str, int]] = OrderedDict()
 
-    def record(self, storage: EtcdStorage, event: Event) -> None:
+    def record(self, storage: Subject, event: Event) -> None:
         """Queue `event`; it is dropped, with a log line, if too many wait already."""
         if not self._room.acquire(blocking=False):
             _log.warning("event_dropped", storage=storage.name, reason=event.reason)
@@ -88,7 +125,7 @@ class EventRecorder:
         """Drop what waits and return; an event being sent is left to its own deadline."""
         self._sender.shutdown(wait=False, cancel_futures=True)
 
-    def _send(self, storage: EtcdStorage, event: Event) -> None:
+    def _send(self, storage: Subject, event: Event) -> None:
         try:
             self._write(storage, event)
         except (ApiError, ConnectionFailed) as error:
@@ -98,7 +135,7 @@ class EventRecorder:
         finally:
             self._room.release()
 
-    def _write(self, storage: EtcdStorage, event: Event) -> None:
+    def _write(self, storage: Subject, event: Event) -> None:
         key = (storage.uid, event)
         name, count = self._sent.get(key, ("", 0))
         if count and self._count(name, count + 1):
@@ -125,7 +162,7 @@ class EventRecorder:
         if len(self._sent) > _REMEMBERED:
             self._sent.popitem(last=False)
 
-    def _manifest(self, name: str, storage: EtcdStorage, event: Event) -> dict[str, Any]:
+    def _manifest(self, name: str, storage: Subject, event: Event) -> dict[str, Any]:
         now = _timestamp(self._now())
         return {
             "apiVersion": EVENTS.api_version,

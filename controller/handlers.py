@@ -1,5 +1,6 @@
 """What informers are given: who is to be reconciled for an object, and what went wrong."""
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from workqueue import Queue
 Json = Mapping[str, Any]
 KeyFunction = Callable[[Json], list[str]]
 """Names the storages that an object concerns."""
+Matters = Callable[[Json, Json], bool]
+"""Whether the step from an old object to a new one is worth a look."""
 
 _log = structlog.get_logger("controller.watch")
 
@@ -21,14 +24,17 @@ _log = structlog.get_logger("controller.watch")
 class EnqueueHandler:
     """Puts the names of the storages that an object concerns into the queue."""
 
-    def __init__(self, queue: Queue[str], keys: KeyFunction) -> None:
+    def __init__(self, queue: Queue[str], keys: KeyFunction, matters: Matters) -> None:
         self._queue = queue
         self._keys = keys
+        self._matters = matters
 
     def on_add(self, obj: Json, is_in_initial_list: bool) -> None:  # noqa: ARG002, FBT001 - client-go's signature
         self._enqueue(obj)
 
     def on_update(self, old: Json, new: Json) -> None:
+        if not self._matters(old, new):
+            return
         # The old one as well: a label taken away concerns the storage that it named.
         for name in {*self._keys(old), *self._keys(new)}:
             self._queue.add(name)
@@ -44,18 +50,35 @@ class EnqueueHandler:
 
 
 class WatchErrorLog:
-    """Says once why a kind cannot be listed or watched, and again when the reason changes."""
+    """Says once why kinds cannot be listed or watched, and once that all can again.
+
+    One cause that hits all kinds, such as a server that is away, is one line. Thread safe.
+    """
 
     def __init__(self) -> None:
-        self._said: dict[Resource, str] = {}
+        self._lock = threading.Lock()
+        self._failing: dict[Resource, str] = {}
 
-    def __call__(self, resource: Resource, error: Exception) -> None:
-        if is_expired(error):
-            return
-        text = _watch_error(resource, error)
-        level = "debug" if self._said.get(resource) == text else "warning"
-        self._said[resource] = text
-        getattr(_log, level)("cannot_watch", kind=resource.kind, error=text)
+    def __call__(self, resource: Resource, error: Exception | None) -> None:
+        """Note why an attempt failed, or by None that one succeeded."""
+        if error is None:
+            self._recovered(resource)
+        elif not is_expired(error):
+            self._failed(resource, _watch_error(resource, error))
+
+    def _failed(self, resource: Resource, text: str) -> None:
+        with self._lock:
+            known = text in self._failing.values()
+            self._failing[resource] = text
+        say = _log.debug if known else _log.warning
+        say("cannot_watch", kind=resource.kind, error=text)
+
+    def _recovered(self, resource: Resource) -> None:
+        with self._lock:
+            failed = self._failing.pop(resource, None)
+            all_well = not self._failing
+        if failed and all_well:
+            _log.info("watching_again")
 
 
 def _watch_error(resource: Resource, error: Exception) -> str:
@@ -65,6 +88,28 @@ def _watch_error(resource: Resource, error: Exception) -> str:
             " (kubectl apply -f artifacts/etcdstorage/crd.yaml)"
         )
     return f"{error}; trying again"
+
+
+def always(_old: Json, _new: Json) -> bool:
+    return True
+
+
+def beyond_status(old: Json, new: Json) -> bool:
+    """Whether more than the status changed, or nothing, which is a resync.
+
+    Our own words in a status are no news: taken for news they would defeat the backoff of
+    whatever they report.
+    """
+    return _version(old) == _version(new) or _but_status(old) != _but_status(new)
+
+
+def _version(obj: Json) -> Any:
+    return obj["metadata"].get("resourceVersion")
+
+
+def _but_status(obj: Json) -> Json:
+    metadata = {**obj["metadata"], "resourceVersion": None}
+    return {**obj, "metadata": metadata, "status": None}
 
 
 def own_name(obj: Json) -> list[str]:

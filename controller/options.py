@@ -23,9 +23,16 @@ SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet mounts a pod's identity, its namespace among it."""
 
 _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_OBJECT_NAME: Final = re.compile(r"[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?")
+_OBJECT_NAME: Final = re.compile(
+    r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+)
 _HOST_PORT: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9][-_.a-zA-Z0-9]*)(:[0-9]+)?")
-_IMAGE: Final = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9._/:@]*")
+_IMAGE: Final = re.compile(
+    r"([a-zA-Z0-9][-a-zA-Z0-9.]*(:[0-9]+)?/)?"  # registry
+    r"[a-z0-9][-a-z0-9._/]*(:\w[-\w.]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
+_SHORTEST_RESYNC: Final = 1.0
+"""Seconds. Below that a resync would be most of what the controller does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +78,7 @@ def parse_options(
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """One line instead of the usage, which would push the cause off a small screen."""
-        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
 
 
 def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.ArgumentParser:
@@ -205,7 +212,9 @@ def _url(text: str) -> str:
     problem = f"{text!r} is no URL of an etcd such as https://etcd.example.org:2379"
     try:
         parts = urlsplit(text)
-        usable = parts.scheme in {"http", "https"} and _host_only(parts)
+        # urlsplit drops line breaks: what it found need not be all that was given.
+        whole = text.isprintable()
+        usable = whole and parts.scheme in {"http", "https"} and _host_only(parts)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{problem} ({error})") from error
     if not usable:
@@ -253,6 +262,9 @@ def _workers(text: str) -> int:
 
 def _resync(text: str) -> float:
     try:
-        return parse_duration(text).total_seconds()
+        seconds = parse_duration(text).total_seconds()
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
+    if 0 < seconds < _SHORTEST_RESYNC:
+        raise argparse.ArgumentTypeError(f"{text!r} is too short: give 0 or at least 1s")
+    return seconds

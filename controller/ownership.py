@@ -23,10 +23,11 @@ _WHOLE_FIELDS: Final = frozenset({"selector"})
 
 
 class Claim(Enum):
-    """What an existing object is to a storage."""
+    """What an existing object is to a storage; one that is being deleted is not written to."""
 
     OWNED = "owned"
     ORPHAN = "orphan"
+    LEAVING = "leaving"
     FOREIGN = "foreign"
 
 
@@ -51,10 +52,14 @@ def controller_of(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:
 def claim(obj: Mapping[str, Any], storage: EtcdStorage) -> Claim:
     """Say whose `obj` is, seen from `storage`."""
     controller = controller_of(obj)
-    if controller is not None:
-        return Claim.OWNED if controller["uid"] == storage.uid else Claim.FOREIGN
     labels = obj["metadata"].get("labels") or {}
-    return Claim.ORPHAN if labels.get(STORAGE_LABEL) == storage.name else Claim.FOREIGN
+    owned = controller is not None and controller["uid"] == storage.uid
+    orphan = controller is None and labels.get(STORAGE_LABEL) == storage.name
+    if not owned and not orphan:
+        return Claim.FOREIGN
+    if "deletionTimestamp" in obj["metadata"]:
+        return Claim.LEAVING
+    return Claim.OWNED if owned else Claim.ORPHAN
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +79,15 @@ def describe_conflict(obj: Mapping[str, Any], kind: str, storage: EtcdStorage) -
     name = obj["metadata"]["name"]
     controller = controller_of(obj)
     if controller is None:
-        return Conflict(kind, name, "is not ours: delete or rename it")
+        return Conflict(
+            kind, name, "is not ours: delete it, or create the EtcdStorage under another name"
+        )
     if (controller["kind"], controller["name"]) == (ETCD_STORAGES.kind, storage.name):
         return Conflict(kind, name, "belongs to a deleted EtcdStorage of this name: it is awaited")
     return Conflict(
-        kind, name, f"is controlled by {controller['kind']} {controller['name']}: rename one"
+        kind,
+        name,
+        f"is controlled by {controller['kind']} {controller['name']}: delete one of the two",
     )
 
 

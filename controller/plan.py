@@ -71,24 +71,46 @@ Write = Create | Patch | Delete | Evict
 
 
 @dataclass(frozen=True, slots=True)
+class Awaited:
+    """An object of ours that is being deleted; it can be made anew when it is gone."""
+
+    kind: str
+    name: str
+
+
+Decision = Create | Patch | Delete | Conflict | Awaited | None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What the caches hold of one storage: the objects of its names and the pods of its label."""
+    """What the caches hold for one storage.
+
+    The objects of its names, the pods of its label, and what all storages share: the objects with
+    the core's credentials.
+    """
 
     replica_set: Mapping[str, Any] | None = None
     service: Mapping[str, Any] | None = None
     pods: tuple[Mapping[str, Any], ...] = ()
+    core_config_map: Mapping[str, Any] | None = None
+    core_secret: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The writes in their order, and the objects that are not ours to write."""
+    """The writes in their order, and the objects that stand in the way of more."""
 
     writes: tuple[Write, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
+    awaited: tuple[Awaited, ...] = ()
 
     @property
-    def replaces(self) -> tuple[Delete, ...]:
-        return tuple(write for write in self.writes if isinstance(write, Delete))
+    def brings_to_life(self) -> bool:
+        """Whether something is made or adopted, which only a storage that exists may have."""
+        return any(
+            isinstance(write, Create) or (isinstance(write, Patch) and write.adopts)
+            for write in self.writes
+        )
 
 
 def plan_storage(storage: EtcdStorage, desired: Desired, snapshot: Snapshot) -> Plan:
@@ -100,16 +122,17 @@ def plan_storage(storage: EtcdStorage, desired: Desired, snapshot: Snapshot) -> 
         revision=desired.revision,
         replicas=storage.replicas,
     )
-    decisions = (
+    decisions: tuple[Decision, ...] = (
         _plan_replica_set(replica_set, desired.replica_set, step, storage),
         plan_object(SERVICES, snapshot.service, desired.service, storage),
     )
     conflicts = tuple(d for d in decisions if isinstance(d, Conflict))
     if conflicts:
         return Plan(conflicts=conflicts)
-    writes = tuple(d for d in decisions if d is not None and not isinstance(d, Conflict))
+    writes = tuple(d for d in decisions if isinstance(d, Create | Patch | Delete))
     evictions = (_evict(pod["metadata"]) for pod in step.evict)
-    return Plan((*writes, *evictions))
+    awaited = tuple(d for d in decisions if isinstance(d, Awaited))
+    return Plan((*writes, *evictions), awaited=awaited)
 
 
 def plan_object(
@@ -117,12 +140,15 @@ def plan_object(
     actual: Mapping[str, Any] | None,
     desired: Json,
     storage: EtcdStorage,
-) -> Create | Patch | Conflict | None:
+) -> Decision:
     """Decide what one object needs; fields that `desired` does not name are left alone."""
     if actual is None:
         return Create(resource, with_controller(desired, storage))
-    if claim(actual, storage) is Claim.FOREIGN:
+    whose = claim(actual, storage)
+    if whose is Claim.FOREIGN:
         return describe_conflict(actual, resource.kind, storage)
+    if whose is Claim.LEAVING:
+        return Awaited(resource.kind, actual["metadata"]["name"])
     return _mend(resource, actual, overlay(actual, desired), storage)
 
 
@@ -140,9 +166,9 @@ def _mend(
 
 def _plan_replica_set(
     actual: Mapping[str, Any] | None, desired: Json, step: RollingStep, storage: EtcdStorage
-) -> Create | Patch | Delete | Conflict | None:
+) -> Decision:
     wanted = {**desired, "spec": {**desired["spec"], "replicas": step.replicas}}
-    if actual is None or claim(actual, storage) is Claim.FOREIGN:
+    if actual is None or claim(actual, storage) in {Claim.FOREIGN, Claim.LEAVING}:
         return plan_object(REPLICA_SETS, actual, wanted, storage)
     metadata, spec = actual["metadata"], actual["spec"]
     if spec["selector"] != wanted["spec"]["selector"]:

@@ -4,39 +4,43 @@ Level triggered: nothing but the name comes in, and nothing is kept between two 
 that fails is reported in the status and raised, so that the queue comes back with growing delay.
 """
 
-from collections.abc import Callable, Iterable
+import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 import structlog
 
 from controller import events
-from controller.api.conditions import find_condition
 from controller.api.storage import EtcdStorage, name_problem, read_storage
 from controller.dataplane import CoreEtcd, DataPlane, Desired, core_ca, core_problem
 from controller.dataplane.interface import replica_set_name, service_name
 from controller.dataplane.rolling import pod_revision
-from controller.events import Event, Recorder
+from controller.events import Recorder, transition_events
 from controller.ownership import Claim, claim, merge_patch
-from controller.plan import Create, Delete, Evict, Patch, Plan, Snapshot, Write, plan_storage
-from controller.resources import ETCD_STORAGES, PODS, SERVICES
+from controller.plan import Create, Delete, Patch, Plan, Snapshot, Write, plan_storage
+from controller.resources import ETCD_STORAGES, SERVICES
 from controller.status import (
-    DEPLOYED,
+    AWAITING_DELETION,
     INVALID_NAME,
+    INVALID_SPEC,
     NAME_CONFLICT,
     NOT_SUPPORTED,
-    REPLACING,
     WRITE_FAILED,
     Observed,
     Problem,
     desired_status,
 )
-from informers import ApiError, Client, Lister
-from informers.errors import is_already_exists, is_conflict, is_not_found, is_too_many_requests
+from controller.writer import EVICTION_PAUSE, EvictionBlocked, Writer, is_stale
+from informers import ApiError, Client, ConnectionFailed, Lister
+from informers.errors import is_not_found
 
 STORAGE_INDEX: Final = "storage"
 """The pods' index: the name of the storage in their label."""
+
+_NEW: Final = timedelta(minutes=1)
+"""A storage of this age without a status has only just been made."""
 
 _log = structlog.get_logger("controller.reconcile")
 
@@ -66,45 +70,74 @@ class Reconciler:
     recorder: Recorder
     now: Callable[[], datetime]
 
-    def reconcile(self, name: str) -> None:
-        """Bring the storage `name` up to date; raises what should be tried again later."""
+    def reconcile(self, name: str) -> float | None:
+        """Bring the storage `name` up to date; raises what should be tried again later.
+
+        Returns the seconds after which it is worth another look without any news, or None.
+        """
         obj = self.listers.storages.find(name)
         if obj is None:
-            return  # The garbage collector follows the owner references.
+            return None  # The garbage collector follows the owner references.
         storage = read_storage(obj)
         if storage.deleting:
-            return
-        snapshot, desired = self._snapshot(storage), self._desired(storage)
-        refusal = self._refusal(storage)
+            return None
+        snapshot = self._snapshot(storage)
+        desired = self.dataplane.desired(storage, core_ca(snapshot.core_config_map))
+        refusal = self._refusal(storage, snapshot)
         plan = Plan() if refusal else plan_storage(storage, desired, snapshot)
+        if plan.brings_to_life and not self._exists(storage):
+            return None
         seen = observe(storage, desired, snapshot, refusal)
         try:
-            for write in plan.writes:
-                self._carry_out(write)
+            blocked = self._carry_out(storage, plan)
         except ApiError as error:
             if not is_stale(error):
-                failed = Problem(WRITE_FAILED, error.message)
-                self._report(storage, replace(seen, problem=failed))
+                self._report_failure(storage, seen, error)
             raise
-        self._record_reclaimed(storage, plan.writes)
-        self._report(storage, after_writes(seen, plan))
+        self._report(storage, after_writes(seen, plan, blocked))
+        return EVICTION_PAUSE if blocked else None
 
-    def _refusal(self, storage: EtcdStorage) -> Problem | None:
+    def _refusal(self, storage: EtcdStorage, snapshot: Snapshot) -> Problem | None:
         """Why nothing can be written for `storage` now; what exists meanwhile goes on serving."""
         if message := name_problem(storage.name, self.reserved_names):
             return Problem(INVALID_NAME, f"{message}: create it under another name")
+        if storage.unreadable_fields:
+            fields = ", ".join(storage.unreadable_fields)
+            return Problem(
+                INVALID_SPEC, f"{fields} cannot be read: kubectl explain etcdstorage.spec"
+            )
         if message := self.dataplane.unsupported(storage):
             return Problem(NOT_SUPPORTED, message)
-        missing = core_problem(
-            self.core,
-            self.listers.config_maps.find(self.core.ca_config_map, self.namespace),
-            self.listers.secrets.find(self.core.certs_secret, self.namespace),
-        )
+        missing = core_problem(self.core, snapshot.core_config_map, snapshot.core_secret)
         return Problem(missing.reason, missing.message) if missing else None
 
-    def _desired(self, storage: EtcdStorage) -> Desired:
-        config_map = self.listers.config_maps.find(self.core.ca_config_map, self.namespace)
-        return self.dataplane.desired(storage, core_ca(config_map))
+    def _exists(self, storage: EtcdStorage) -> bool:
+        """Ask the server whether `storage` is still there, unless it is so new that it must be.
+
+        The cache of storages may be behind the others. Making again what the garbage collector
+        took from a deleted storage would go on until that cache catches up.
+        """
+        age = self.now() - storage.created
+        if "observedGeneration" not in storage.status and age < _NEW:
+            return True
+        try:
+            live = self.client.get(ETCD_STORAGES, storage.name)["metadata"]
+        except ApiError as error:
+            if is_not_found(error):
+                return False
+            raise
+        return live["uid"] == storage.uid and "deletionTimestamp" not in live
+
+    def _carry_out(self, storage: EtcdStorage, plan: Plan) -> str:
+        """Make the writes of `plan`; returns why an eviction has to wait, '' if none has."""
+        writer = Writer(self.client, self.namespace)
+        for write in plan.writes:
+            try:
+                writer.carry_out(write)
+            except EvictionBlocked as blocked:
+                return str(blocked)
+            self._record_reclaimed(storage, write)
+        return ""
 
     def _snapshot(self, storage: EtcdStorage) -> Snapshot:
         listers = self.listers
@@ -112,50 +145,23 @@ class Reconciler:
             listers.replica_sets.find(replica_set_name(storage.name), self.namespace),
             listers.services.find(service_name(storage.name), self.namespace),
             tuple(listers.pods.by_index(STORAGE_INDEX, storage.name)),
+            listers.config_maps.find(self.core.ca_config_map, self.namespace),
+            listers.secrets.find(self.core.certs_secret, self.namespace),
         )
 
-    def _carry_out(self, write: Write) -> None:
-        client, namespace = self.client, self.namespace
-        match write:
-            case Create(resource, obj):
-                client.create(resource, obj, namespace)
-            case Patch(resource, name, patch):
-                client.patch(resource, name, patch, namespace=namespace)
-            case Delete(resource, name, uid):
-                client.delete(
-                    resource,
-                    name,
-                    namespace=namespace,
-                    preconditions={"uid": uid},
-                    propagation="Background",
-                )
-            case Evict():
-                self._evict(write)
-        _log.info("wrote", **_described(write))
+    def _record_reclaimed(self, storage: EtcdStorage, write: Write) -> None:
+        if isinstance(write, Patch) and write.adopts:
+            message = f"adopted the orphaned {write.resource.kind} {write.name}"
+        elif isinstance(write, Delete):
+            message = f"replaces the {write.resource.kind} {write.name}: its selector is old"
+        else:
+            return
+        self.recorder.record(storage, events.normal(events.RESOURCE_RECLAIMED, message))
 
-    def _evict(self, write: Evict) -> None:
-        preconditions = {"uid": write.uid, "resourceVersion": write.resource_version}
-        eviction = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": write.name, "namespace": self.namespace},
-            "deleteOptions": {"preconditions": preconditions},
-        }
-        try:
-            self.client.post_subresource(PODS, write.name, "eviction", eviction, self.namespace)
-        except ApiError as error:
-            if not is_not_found(error):
-                raise
-
-    def _record_reclaimed(self, storage: EtcdStorage, writes: Iterable[Write]) -> None:
-        for write in writes:
-            if isinstance(write, Patch) and write.adopts:
-                message = f"adopted the orphaned {write.resource.kind} {write.name}"
-            elif isinstance(write, Delete):
-                message = f"replaces the {write.resource.kind} {write.name}: its selector is old"
-            else:
-                continue
-            self.recorder.record(storage, events.normal(events.RESOURCE_RECLAIMED, message))
+    def _report_failure(self, storage: EtcdStorage, seen: Observed, error: ApiError) -> None:
+        """Say in the status what went wrong; if that fails as well, the first error counts."""
+        with contextlib.suppress(ApiError, ConnectionFailed):
+            self._report(storage, replace(seen, problem=Problem(WRITE_FAILED, error.message)))
 
     def _report(self, storage: EtcdStorage, observed: Observed) -> None:
         """Write the status if it says something new, and the events that go with the change."""
@@ -194,69 +200,26 @@ def observe(
     )
 
 
-def after_writes(seen: Observed, plan: Plan) -> Observed:
+def after_writes(seen: Observed, plan: Plan, blocked: str) -> Observed:
     """Add what the carried-out plan changed: a Service just created serves from now on."""
     created = any(isinstance(w, Create) and w.resource == SERVICES for w in plan.writes)
     return replace(
-        seen, served=seen.served or created, problem=seen.problem or _plan_problem(plan)
+        seen,
+        served=seen.served or created,
+        problem=seen.problem or _plan_problem(plan),
+        eviction_blocked=blocked,
     )
-
-
-def transition_events(storage: EtcdStorage, status: dict[str, Any]) -> list[Event]:
-    """Return the events that a change from the storage's status to `status` is worth."""
-    found = []
-    new_generation = storage.status.get("observedGeneration") != storage.generation
-    before = find_condition(storage.status, DEPLOYED) or {}
-    after = find_condition(status, DEPLOYED) or {}
-    if new_generation and storage.ignored_fields:
-        fields = ", ".join(storage.ignored_fields)
-        found.append(
-            events.warning(events.IGNORED_FIELDS, f"ignored, and without effect: {fields}")
-        )
-    if after["status"] != before.get("status") or after["reason"] != before.get("reason"):
-        found.append(_deployed_event(after))
-    elif new_generation and after["status"] == "True":
-        found.append(
-            events.normal(events.SYNCED, f"generation {storage.generation} is carried out")
-        )
-    return found
-
-
-def _deployed_event(condition: Any) -> Event:
-    message = condition["message"]
-    if condition["status"] == "True":
-        return events.normal(events.ETCD_STORAGE_DEPLOYED, message)
-    if condition["reason"] == NAME_CONFLICT:
-        return events.warning(events.ERR_RESOURCE_RECLAIMED, message)
-    return events.warning(events.ETCD_STORAGE_DEPLOY_FAILURE, message)
 
 
 def _plan_problem(plan: Plan) -> Problem | None:
     if plan.conflicts:
         return Problem(NAME_CONFLICT, "; ".join(str(conflict) for conflict in plan.conflicts))
-    if plan.replaces:
-        names = ", ".join(delete.name for delete in plan.replaces)
-        return Problem(REPLACING, f"waiting for {names} to be gone and made anew")
+    going = [(w.resource.kind, w.name) for w in plan.writes if isinstance(w, Delete)]
+    going += [(awaited.kind, awaited.name) for awaited in plan.awaited]
+    if going:
+        names = ", ".join(f"{kind} {name}" for kind, name in going)
+        return Problem(AWAITING_DELETION, f"waiting for {names} to be gone, to make it anew")
     return None
-
-
-def is_stale(error: ApiError) -> bool:
-    """Whether a write failed only because the cache was behind; the next try knows better."""
-    # The object of a patch is gone; a namespace that is missing is the operator's to mend.
-    gone = is_not_found(error) and error.details.get("kind") != "namespaces"
-    return gone or is_conflict(error) or is_already_exists(error) or is_too_many_requests(error)
-
-
-def _described(write: Write) -> dict[str, str]:
-    match write:
-        case Create(resource, obj):
-            return {"write": "create", "kind": resource.kind, "object": obj["metadata"]["name"]}
-        case Patch(resource, name):
-            return {"write": "patch", "kind": resource.kind, "object": name}
-        case Delete(resource, name):
-            return {"write": "delete", "kind": resource.kind, "object": name}
-        case Evict(name):
-            return {"write": "evict", "kind": PODS.kind, "object": name}
 
 
 def _told(status: dict[str, Any]) -> dict[str, str]:

@@ -20,11 +20,13 @@ INVALID_NAME: Final = "InvalidName"
 NOT_SUPPORTED: Final = "NotSupported"
 NAME_CONFLICT: Final = "NameConflict"
 WRITE_FAILED: Final = "WriteFailed"
-REPLACING: Final = "ReplacingReplicaSet"
+AWAITING_DELETION: Final = "AwaitingDeletion"
+INVALID_SPEC: Final = "InvalidSpec"
 PODS_READY: Final = "PodsReady"
 NO_POD_READY: Final = "NoPodReady"
 NOT_DEPLOYED: Final = "NotDeployed"
 ROLLING_PODS: Final = "RollingPods"
+EVICTION_BLOCKED: Final = "EvictionBlocked"
 PODS_UP_TO_DATE: Final = "PodsUpToDate"
 
 Json = Mapping[str, Any]
@@ -43,7 +45,7 @@ class Observed:
     """What one reconcile saw and did.
 
     `served` says that the Service exists and is ours; `pods` are those behind it, and `revision`
-    is the one they should have.
+    is the one they should have. `eviction_blocked` says why a pod could not be replaced.
     """
 
     problem: Problem | None
@@ -51,6 +53,7 @@ class Observed:
     endpoint: str = ""
     revision: str | None = None
     pods: tuple[Json, ...] = ()
+    eviction_blocked: str = ""
 
 
 def desired_status(storage: EtcdStorage, observed: Observed, *, now: str) -> dict[str, Any]:
@@ -68,7 +71,9 @@ def desired_status(storage: EtcdStorage, observed: Observed, *, now: str) -> dic
             (
                 _deployed(observed),
                 _ready(storage, observed, alive, len(ready)),
-                _progressing(rolling=len(updated) < len(alive)),
+                _progressing(
+                    observed.eviction_blocked, updated, rolling=len(updated) < len(alive)
+                ),
             ),
             generation=storage.generation,
             now=now,
@@ -94,17 +99,25 @@ def _ready(
         return Condition(READY, False, NOT_DEPLOYED, "there is no Service of this storage")
     if ready:
         return Condition(READY, True, PODS_READY, "pods behind the Service read from the core")
-    waiting = "; ".join(sorted(set(_waiting_for(alive))))
-    message = waiting or f"0 of {storage.replicas} pods are there yet"
+    message = _waiting(alive) or f"0 of {storage.replicas} pods are there yet"
     return Condition(READY, False, NO_POD_READY, message)
 
 
-def _progressing(*, rolling: bool) -> Condition:
-    if rolling:
+def _progressing(blocked: str, updated: Sequence[Json], *, rolling: bool) -> Condition:
+    if blocked:
+        return Condition(PROGRESSING, True, EVICTION_BLOCKED, blocked)
+    if not rolling:
         return Condition(
-            PROGRESSING, True, ROLLING_PODS, "pods of an older revision are being replaced"
+            PROGRESSING, False, PODS_UP_TO_DATE, "no pod of an older revision is left"
         )
-    return Condition(PROGRESSING, False, PODS_UP_TO_DATE, "no pod of an older revision is left")
+    message = "pods of an older revision are being replaced"
+    if waiting := _waiting(pod for pod in updated if not is_ready(pod)):
+        message += f", new ones wait: {waiting}"
+    return Condition(PROGRESSING, True, ROLLING_PODS, message)
+
+
+def _waiting(pods: Iterable[Json]) -> str:
+    return "; ".join(sorted(set(_waiting_for(pods))))
 
 
 def _waiting_for(pods: Iterable[Json]) -> Iterable[str]:
@@ -112,15 +125,22 @@ def _waiting_for(pods: Iterable[Json]) -> Iterable[str]:
     for pod in pods:
         status = pod.get("status") or {}
         containers = status.get("containerStatuses") or ()
-        waiting = [
-            c["state"]["waiting"] for c in containers if "waiting" in (c.get("state") or {})
-        ]
-        for state in waiting:
-            yield f"container {state.get('reason', 'waiting')}"
+        for container in containers:
+            yield _container_problem(container)
         if not containers:
             yield _unscheduled(status) or "pods are being started"
-        elif not waiting:
-            yield "the proxy does not answer its readiness probe: is the core etcd reachable?"
+
+
+def _container_problem(container: Json) -> str:
+    """The last end of a container tells more than what it does between two restarts."""
+    state, last = container.get("state") or {}, container.get("lastState") or {}
+    ended = state.get("terminated") or last.get("terminated")
+    if ended:
+        how = f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode', 'unknown')}"
+        return f"the container ended ({how}) and is restarted: see the pods' logs"
+    if "waiting" in state:
+        return f"container {state['waiting'].get('reason', 'waiting')}"
+    return "the proxy does not answer its readiness probe: is the core etcd reachable?"
 
 
 def _unscheduled(status: Json) -> str | None:

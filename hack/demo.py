@@ -39,6 +39,15 @@ _CORE_TLS = (
 )
 _TIMEOUT = "180s"
 
+MARK = "etcd.xmudrii.com/demo"
+"""Label of the demo on what others use as well: where that stands without it, hands off."""
+
+SHARED = (
+    "crd/etcdstorages.etcd.xmudrii.com",
+    "namespace/etcd",
+    f"namespace/{NAMESPACE}",
+)
+
 
 class DemoError(Exception):
     """A step failed; the message says which and what it printed."""
@@ -70,10 +79,27 @@ class Demo:
         print(output.rstrip(), flush=True)
         return output
 
+    def refuse_cluster_in_use(self) -> None:
+        """Raise DemoError if the product, or what looks like it, stands there already."""
+        ours, there = self._names("-l", MARK), self._names()
+        if foreign := there - ours:
+            raise DemoError(
+                f"this cluster has {', '.join(sorted(foreign))}, which the demo did not make and"
+                " would change and later delete: use another cluster, or unset KUBECONFIG"
+            )
+
+    def _names(self, *selection: str) -> set[str]:
+        """Return `SHARED` as far as the cluster has it."""
+        found = self.kubectl("get", "crd,namespaces", "-oname", *selection)
+        names = found.replace("customresourcedefinition.apiextensions.k8s.io/", "crd/").split()
+        return set(names) & set(SHARED)
+
     def deploy(self) -> None:
         """Apply all manifests and wait until both storages are ready."""
         for manifest in MANIFESTS:
             self.show("apply", "-f", _path(manifest))
+            # At once, so that a demo that was broken off is still known as one.
+            self.kubectl("label", "--overwrite", *self._names(), f"{MARK}=true")
         wait = ("wait", f"--timeout={_TIMEOUT}")
         self.show(*wait, "-n", "etcd", "--for=condition=Ready", "pod/core-etcd")
         deployment = "deployment/etcdproxy-controller-deployment"
@@ -146,7 +172,9 @@ def _existing_cluster() -> Demo:
         except FileNotFoundError as error:
             raise DemoError("kubectl is not on PATH: install it, or unset KUBECONFIG") from error
 
-    return Demo(run, "kubectl")
+    demo = Demo(run, "kubectl")
+    demo.refuse_cluster_in_use()
+    return demo
 
 
 def _own_cluster() -> Demo:
@@ -183,6 +211,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (DemoError, ClusterError) as error:
         sys.stderr.write(f"demo: {error}\n")
         return 1
+    except KeyboardInterrupt:
+        sys.stderr.write("\ndemo: stopped half way; take back what there is: make demo-down\n")
+        return 130
     return 0
 
 

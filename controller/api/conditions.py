@@ -35,13 +35,14 @@ def merge_conditions(
     for condition in wanted:
         old = before.pop(condition.type, None)
         status = "True" if condition.status else "False"
-        kept = old is not None and old["status"] == status
+        # What an older CRD let in may lack anything.
+        since = old.get("lastTransitionTime") if old and old.get("status") == status else None
         merged.append(
             {
                 "type": condition.type,
                 "status": status,
                 "observedGeneration": generation,
-                "lastTransitionTime": old["lastTransitionTime"] if old and kept else now,
+                "lastTransitionTime": since or now,
                 "reason": condition.reason,
                 "message": condition.message,
             }

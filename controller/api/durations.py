@@ -15,7 +15,10 @@ def parse_duration(text: str) -> timedelta:
     if not _WHOLE.fullmatch(text):
         raise ValueError(f"{text!r} is no duration; write hours, minutes, seconds: 90s, 1h30m")
     parts = re.findall(_PART, text)
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if 0 < seconds < timedelta.resolution.total_seconds():
+        raise ValueError(f"{text!r} is too short a time")
     try:
-        return timedelta(seconds=sum(float(number) * _SECONDS[unit] for number, unit in parts))
+        return timedelta(seconds=seconds)
     except OverflowError as error:
         raise ValueError(f"{text!r} is too long a time") from error

@@ -1,8 +1,9 @@
 """EtcdStorage, as read from the API: a frozen picture of one object at one resourceVersion."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 RESERVED_NAMES: Final = frozenset({"registry", "root"})
@@ -25,6 +26,14 @@ class ObjectReference:
 
 
 @dataclass(frozen=True, slots=True)
+class StorageReference:
+    """Which EtcdStorage, and nothing of it."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class EtcdStorage:
     """One EtcdStorage; `status` is the raw JSON, which is ours alone to write."""
 
@@ -32,6 +41,7 @@ class EtcdStorage:
     uid: str
     resource_version: str
     generation: int
+    created: datetime
     deleting: bool
     mode: str
     replicas: int
@@ -39,6 +49,7 @@ class EtcdStorage:
     ca_cert_config_maps: tuple[ObjectReference, ...]
     client_cert_secrets: tuple[ObjectReference, ...]
     ignored_fields: tuple[str, ...]
+    unreadable_fields: tuple[str, ...]
     status: Mapping[str, Any]
 
     @property
@@ -48,14 +59,20 @@ class EtcdStorage:
 
 
 def read_storage(obj: Mapping[str, Any]) -> EtcdStorage:
-    """Read an API object; what an older CRD let in unset gets the defaults of today's."""
+    """Read an API object; what an older CRD let in unset gets the defaults of today's.
+
+    An older CRD had no schema, so a field may hold anything: such a one counts as unset and is
+    named in `unreadable_fields`.
+    """
     metadata = obj["metadata"]
-    spec = obj.get("spec") or {}
+    spec, unreadable = _readable(obj.get("spec") or {})
+    status = obj.get("status")
     return EtcdStorage(
         name=metadata["name"],
         uid=metadata["uid"],
         resource_version=metadata["resourceVersion"],
         generation=metadata.get("generation", 1),
+        created=datetime.fromisoformat(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
         mode=spec.get("mode") or "Proxy",
         replicas=spec.get("replicas") or 2,
@@ -65,7 +82,8 @@ def read_storage(obj: Mapping[str, Any]) -> EtcdStorage:
         ignored_fields=tuple(
             f"spec.{old} (use spec.{new})" for old, new in _IGNORED_FIELDS.items() if old in spec
         ),
-        status=obj.get("status") or {},
+        unreadable_fields=unreadable,
+        status=status if isinstance(status, Mapping) else {},
     )
 
 
@@ -81,6 +99,41 @@ def name_problem(name: str, reserved: Collection[str]) -> str | None:
     if not _DNS_LABEL.fullmatch(name):
         return f"the name {name!r} is no DNS label"
     return None
+
+
+def _readable(spec: object) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Return what of a spec can be read, and the names of the fields that cannot."""
+    if not isinstance(spec, Mapping):
+        return {}, ("spec",)
+    bad = [name for name, fits in _SHAPES.items() if spec.get(name) and not fits(spec[name])]
+    good = {name: value for name, value in spec.items() if name not in bad}
+    return good, tuple(f"spec.{name}" for name in bad)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return type(value) is int
+
+
+def _are_references(value: object) -> bool:
+    return isinstance(value, list) and all(
+        isinstance(item, Mapping)
+        and _is_text(item.get("name"))
+        and _is_text(item.get("namespace"))
+        for item in value
+    )
+
+
+_SHAPES: Final[Mapping[str, Callable[[object], bool]]] = {
+    "mode": _is_text,
+    "replicas": _is_number,
+    "reclaimPolicy": _is_text,
+    "caCertConfigMap": _are_references,
+    "clientCertSecret": _are_references,
+}
 
 
 def _references(items: list[dict[str, str]] | None) -> tuple[ObjectReference, ...]:

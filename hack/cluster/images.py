@@ -11,7 +11,7 @@ from hack.cluster.rootfs import Rootfs
 
 PAUSE = "registry.k8s.io/pause:local"
 BUSYBOX = "docker.io/library/busybox:local"
-CONTROLLER = "docker.io/xmudrii/etcdproxy-controller:v0.1.0"
+CONTROLLER = "docker.io/library/etcdproxy-controller:v0.1.0"
 """The original's name, which the manifests use."""
 
 NON_ROOT = "65532:65532"

@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from controller.dataplane.rolling import is_ready, is_terminating, pod_revision
 from controller.plan import Create, Delete, Evict, Patch, Plan, Snapshot, Write, plan_storage
-from controller.reconcile import is_stale
 from controller.resources import PODS, REPLICA_SETS, SERVICES
+from controller.writer import is_stale
 from informers import ApiError
 from tests.support.memoryserver import MemoryServer
 from tests.support.objects import NAMESPACE, PLANE, read

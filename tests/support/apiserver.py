@@ -48,9 +48,9 @@ class Exchange:
         lines = {"Content-Length": str(len(data)), **headers}
         self.send(_head(code, lines) + data)
 
-    def begin(self) -> None:
-        """Send the head of a chunked answer."""
-        self.send(_head(200, {"Transfer-Encoding": "chunked"}))
+    def begin(self, **headers: str) -> None:
+        """Send the head of a chunked answer; `headers` have "_" for "-"."""
+        self.send(_head(200, {"Transfer-Encoding": "chunked", **headers}))
 
     def chunk(self, data: bytes) -> None:
         self.send(b"%x\r\n%s\r\n" % (len(data), data))

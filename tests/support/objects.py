@@ -27,6 +27,9 @@ def metadata(name: str, namespace: str | None = None, **fields: Any) -> Json:
     return {"name": name, **where, "uid": f"uid-{name}", "resourceVersion": "7", **fields}
 
 
+CREATED = "2026-01-02T03:04:05Z"
+
+
 def etcd_storage(
     name: str = NAME,
     *,
@@ -38,7 +41,9 @@ def etcd_storage(
     obj = {
         "apiVersion": "etcd.xmudrii.com/v1alpha1",
         "kind": "EtcdStorage",
-        "metadata": metadata(name, generation=generation, **(meta or {})),
+        "metadata": metadata(
+            name, generation=generation, **{"creationTimestamp": CREATED, **(meta or {})}
+        ),
         "spec": {"mode": "Proxy", "replicas": 2, "reclaimPolicy": "Retain", **spec},
     }
     return obj if status is None else {**obj, "status": status}

@@ -26,6 +26,9 @@ class WatchServer(MemoryServer):
     def session(self) -> Client:
         return cast("Client", Session(self))
 
+    def close(self) -> None:
+        """Its calls end by themselves; only sessions have anything to cut."""
+
     def begin(self, resource: Resource) -> tuple[list[Json], int]:
         """Return the events that a streaming list begins with, and where it goes on from."""
         with self.changed:

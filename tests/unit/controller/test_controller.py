@@ -76,11 +76,11 @@ class World:
         fake: Any = self.reconciler
         self.controller._reconciler = fake
         self.queue = self.controller._queue
-        self.stop = threading.Event()
+        self.stop = self.controller._stop
 
     def process(self, name: str = "a") -> None:
         self.queue.add(name)
-        assert self.controller._process_next(self.stop)
+        assert self.controller._process_next()
 
 
 @pytest.fixture
@@ -147,14 +147,14 @@ def test_after_the_stop_what_is_queued_is_left_for_the_next_start(world: World) 
     world.process()
     assert world.reconciler.names == []
     world.queue.shut_down()
-    assert not world.controller._process_next(world.stop)
+    assert not world.controller._process_next()
 
 
 def test_a_worker_that_breaks_ends_the_program(world: World) -> None:
     world.reconciler.failure = SystemExit()
     world.queue.add("a")
     with capture_logs() as logs:
-        world.controller._worker(world.stop)
+        world.controller._worker()
     assert [log["event"] for log in logs] == ["worker_died"]
     assert world.stop.is_set()
     assert world.controller._failed.is_set()
@@ -162,7 +162,7 @@ def test_a_worker_that_breaks_ends_the_program(world: World) -> None:
 
 def test_the_workers_end_with_the_stop_and_none_has_a_name_twice(world: World) -> None:
     with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(world.controller._work, world.stop)
+        work = pool.submit(world.controller._work)
         for name in "abcabc":
             world.queue.add(name)
         while len(world.queue):

@@ -6,7 +6,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from controller.dataplane.interface import storage_of_replica_set
-from controller.handlers import EnqueueHandler, WatchErrorLog, by_label, by_name, own_name
+from controller.handlers import (
+    EnqueueHandler,
+    WatchErrorLog,
+    always,
+    beyond_status,
+    by_label,
+    by_name,
+    own_name,
+)
 from controller.ownership import STORAGE_LABEL
 from controller.resources import ETCD_STORAGES, PODS, SERVICES
 from informers import ApiError, ConnectionFailed, DeletedFinalStateUnknown
@@ -29,7 +37,7 @@ def drain(queue: Queue[str]) -> list[str]:
 
 
 def test_a_storage_is_queued_by_its_name_whatever_happens_to_it(queue: Queue[str]) -> None:
-    handler = EnqueueHandler(queue, own_name)
+    handler = EnqueueHandler(queue, own_name, always)
     obj = etcd_storage("a")
     happenings: list[Any] = [
         lambda: handler.on_add(obj, is_in_initial_list=True),
@@ -44,13 +52,13 @@ def test_a_storage_is_queued_by_its_name_whatever_happens_to_it(queue: Queue[str
 
 
 def test_a_label_that_changes_concerns_the_old_storage_too(queue: Queue[str]) -> None:
-    handler = EnqueueHandler(queue, by_label)
+    handler = EnqueueHandler(queue, by_label, always)
     handler.on_update(pod("p", storage="a"), pod("p", storage="b"))
     assert drain(queue) == ["a", "b"]
 
 
 def test_an_object_that_concerns_nobody_queues_nothing(queue: Queue[str]) -> None:
-    handler = EnqueueHandler(queue, by_label)
+    handler = EnqueueHandler(queue, by_label, always)
     bare = {"metadata": {"name": "p", "labels": None}}
     handler.on_add(bare, is_in_initial_list=False)
     handler.on_update(bare, {"metadata": {"name": "p"}})
@@ -59,7 +67,7 @@ def test_an_object_that_concerns_nobody_queues_nothing(queue: Queue[str]) -> Non
 
 
 def test_an_object_may_concern_everybody(queue: Queue[str]) -> None:
-    handler = EnqueueHandler(queue, lambda _obj: ["a", "b"])
+    handler = EnqueueHandler(queue, lambda _obj: ["a", "b"], always)
     handler.on_add({}, is_in_initial_list=False)
     assert drain(queue) == ["a", "b"]
 
@@ -95,11 +103,45 @@ def test_each_kind_has_its_own_error() -> None:
     errors = WatchErrorLog()
     with capture_logs() as logs:
         for resource in (PODS, SERVICES):
-            errors(resource, ApiError(403, "Forbidden", "no"))
+            errors(resource, ApiError(403, "Forbidden", f"no {resource.plural}"))
     assert [(log["log_level"], log["kind"]) for log in logs] == [
         ("warning", "Pod"),
         ("warning", "Service"),
     ]
+
+
+def test_one_cause_for_all_kinds_is_one_line_and_so_is_its_end() -> None:
+    errors = WatchErrorLog()
+    away = ConnectionFailed("https://server", "Connection refused", refused=True)
+    for _ in range(2):  # a second outage is told like the first
+        with capture_logs() as logs:
+            for resource in (PODS, SERVICES, PODS):
+                errors(resource, away)
+            errors(PODS, None)
+            errors(SERVICES, None)
+            errors(SERVICES, None)
+        told = [(log["log_level"], log["event"]) for log in logs if log["log_level"] != "debug"]
+        assert told == [("warning", "cannot_watch"), ("info", "watching_again")]
+
+
+def test_a_change_of_the_status_alone_is_no_news() -> None:
+    def version(number: str, **fields: Any) -> Json:
+        return {"metadata": {"name": "a", "resourceVersion": number}, **fields}
+
+    old = version("1", spec={"replicas": 1}, status={"endpoint": "x"})
+    assert not beyond_status(old, version("2", spec={"replicas": 1}, status={"endpoint": "y"}))
+    assert not beyond_status(old, version("2", spec={"replicas": 1}))
+    assert beyond_status(old, version("2", spec={"replicas": 2}, status={"endpoint": "x"}))
+    labelled = version("2", spec={"replicas": 1}, status={"endpoint": "x"})
+    labelled["metadata"]["labels"] = {"a": "b"}
+    assert beyond_status(old, labelled)
+    assert beyond_status(old, old), "a resync shows everything again"
+
+
+def test_what_does_not_matter_queues_nothing(queue: Queue[str]) -> None:
+    handler = EnqueueHandler(queue, own_name, lambda _old, _new: False)
+    handler.on_update({"metadata": {"name": "a"}}, {"metadata": {"name": "a"}})
+    assert drain(queue) == []
 
 
 def test_a_missing_crd_is_told_with_the_command_that_mends_it() -> None:

@@ -16,6 +16,9 @@ URL = "https://etcd-svc-1.etcd.svc:2379"
 HOME = {"HOME": "/of/the/operator"}
 
 
+DIGESTED = f"registry.example.org:5000/etcd@sha256:{64 * 'a'}"
+
+
 def parse(
     *arguments: str, environment: Mapping[str, str] = HOME, pod: Path = Path("/nowhere")
 ) -> Options:
@@ -55,7 +58,7 @@ def test_every_flag() -> None:
             *("--etcd-core-ca-configmap", "ca.of-mine"),
             *("--etcd-core-certs-secret", "certs"),
             *("--namespace", "storage"),
-            *("--etcd-proxy-image", "registry.example.org:5000/etcd@sha256:abc"),
+            *("--etcd-proxy-image", DIGESTED),
             *("--workers", "64"),
             *("--resync-period", "1h30m"),
             *("--reserved-names", "kube, default,,registry"),
@@ -68,7 +71,7 @@ def test_every_flag() -> None:
         kubeconfig="file",
         core=CoreEtcd(("http://core:1",), "ca.of-mine", "certs"),
         namespace="storage",
-        etcd_proxy_image="registry.example.org:5000/etcd@sha256:abc",
+        etcd_proxy_image=DIGESTED,
         workers=64,
         resync_period=5400.0,
         reserved_names=frozenset({"registry", "root", "kube", "default"}),
@@ -109,6 +112,20 @@ def test_several_urls_in_every_way(given: list[str], urls: tuple[str, ...]) -> N
     assert parse_options(given, environment={}).core.urls == urls
 
 
+@pytest.mark.parametrize(
+    "image",
+    [
+        "etcd",
+        "etcd:v3.7.3",
+        "quay.io/coreos/etcd:v3.7.3",
+        "localhost:5000/a/b_c.d:latest",
+        f"registry.example/etcd:v1@sha256:{'0' * 64}",
+    ],
+)
+def test_references_of_images(image: str) -> None:
+    assert parse("--etcd-proxy-image", image).etcd_proxy_image == image
+
+
 def test_no_resync() -> None:
     assert parse("--resync-period", "0").resync_period == 0.0
 
@@ -132,6 +149,13 @@ WRONG = [
     (["-u", "https://core etcd:2379"], "--etcd-core-url"),
     (["-u", "https://core;reboot"], "--etcd-core-url"),
     (["-u", "https://core:1,"], "--etcd-core-url"),
+    (["-u", "http://a\nb"], "--etcd-core-url"),
+    (["--no-such\nflag"], "--no-such flag"),
+    (["--etcd-core-ca-configmap", "a..b"], "--etcd-core-ca-configmap"),
+    (["--etcd-core-ca-configmap", "a" * 254], "--etcd-core-ca-configmap"),
+    (["--etcd-proxy-image", "a:b:c@@d"], "--etcd-proxy-image"),
+    (["--etcd-proxy-image", "A/B:c"], "--etcd-proxy-image"),
+    (["--resync-period", "1ns"], "--resync-period"),
     (["-u", "https://a https://b"], "--etcd-core-url"),
     (["-u", "http://a"], "--etcd-core-url"),  # next to an https one: a mixture
     (["-u"], "--etcd-core-url"),

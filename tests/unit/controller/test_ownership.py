@@ -64,6 +64,19 @@ def test_whose_an_object_is(found: Json, verdict: Claim) -> None:
     assert claim(found, STORAGE) is verdict
 
 
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [
+        (obj(OURS), Claim.LEAVING),
+        (obj(labels={STORAGE_LABEL: STORAGE.name}), Claim.LEAVING),
+        (obj(), Claim.FOREIGN),
+    ],
+)
+def test_what_is_being_deleted_is_left_to_go(found: Json, verdict: Claim) -> None:
+    found["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+    assert claim(found, STORAGE) is verdict
+
+
 def test_the_reference_lets_the_garbage_collector_follow() -> None:
     assert controller_reference(STORAGE) == {
         "apiVersion": "etcd.xmudrii.com/v1alpha1",
@@ -78,10 +91,13 @@ def test_the_reference_lets_the_garbage_collector_follow() -> None:
 @pytest.mark.parametrize(
     ("found", "says"),
     [
-        (obj(), f"{SERVICE} is not ours: delete or rename it"),
+        (
+            obj(),
+            f"{SERVICE} is not ours: delete it, or create the EtcdStorage under another name",
+        ),
         (
             obj(controller()),
-            f"{SERVICE} is controlled by Deployment other: rename one",
+            f"{SERVICE} is controlled by Deployment other: delete one of the two",
         ),
         (
             obj(controller("EtcdStorage", "etcd-name", "uid-of-a-predecessor")),
@@ -89,7 +105,7 @@ def test_the_reference_lets_the_garbage_collector_follow() -> None:
         ),
         (
             obj(controller("EtcdStorage", "rs-x")),
-            f"{SERVICE} is controlled by EtcdStorage rs-x: rename one",
+            f"{SERVICE} is controlled by EtcdStorage rs-x: delete one of the two",
         ),
     ],
 )

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from controller.api.conditions import find_condition
-from controller.api.storage import RESERVED_NAMES, EtcdStorage
-from controller.events import Event
+from controller.api.storage import RESERVED_NAMES
+from controller.events import Event, Subject
 from controller.ownership import STORAGE_LABEL, controller_reference
-from controller.reconcile import Reconciler, is_stale
+from controller.reconcile import Reconciler
 from controller.resources import (
     CONFIG_MAPS,
     ETCD_STORAGES,
@@ -19,6 +19,7 @@ from controller.resources import (
     SECRETS,
     SERVICES,
 )
+from controller.writer import EVICTION_PAUSE, is_stale
 from informers import ApiError, ConnectionFailed, Resource
 from tests.support.memoryserver import WATCHED, MemoryServer
 from tests.support.objects import (
@@ -49,7 +50,7 @@ class Told:
         self.events: list[tuple[str, str]] = []
         self.messages: list[str] = []
 
-    def record(self, storage: EtcdStorage, event: Event) -> None:
+    def record(self, storage: Subject, event: Event) -> None:
         assert storage.uid
         self.events.append((event.type, event.reason))
         self.messages.append(event.message)
@@ -61,6 +62,7 @@ class World:
     def __init__(self) -> None:
         self.server = MemoryServer()
         self.told = Told()
+        self.again: float | None = None
         self.moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         self.reconciler = Reconciler(
             client=self.server.client,
@@ -89,7 +91,7 @@ class World:
         cached = [o for r in WATCHED for o in self.server.pictures[r].store.list()]
         before = deepcopy(cached)
         try:
-            self.reconciler.reconcile(name)
+            self.again = self.reconciler.reconcile(name)
         finally:
             assert cached == before
         return self.server.writes
@@ -259,7 +261,7 @@ def test_a_storage_of_2018_comes_over(world: World) -> None:
         "preconditions": {"uid": old["metadata"]["uid"]},
         "propagation": "Background",
     }
-    assert world.condition()[:2] == ("False", "ReplacingReplicaSet")
+    assert world.condition()[:2] == ("False", "AwaitingDeletion")
     assert world.reconcile() == [f"create ReplicaSet {RS}", STATUS]
     assert world.condition()[:2] == ("True", "EtcdProxyDeployed")
     assert world.told.events[0] == ("Normal", "ResourceReclaimed")
@@ -456,19 +458,84 @@ def test_a_pod_that_is_gone_already_needs_no_eviction(deployed: World) -> None:
     assert writes == [f"patch ReplicaSet {RS}", "create Pod/eviction a", STATUS]
 
 
-def test_a_disruption_budget_is_waited_for(deployed: World) -> None:
+def test_a_disruption_budget_is_waited_for_and_the_status_stays_true(deployed: World) -> None:
     deployed.server.edit(REPLICA_SETS, RS, seen)
     add_pods(deployed, "a", revision="older", ready=False)
-    deployed.reconcile()
-    before = deployed.status()
-    deployed.server.edit(REPLICA_SETS, RS, seen)
     busy = ApiError(429, "TooManyRequests", "Cannot evict pod as it would violate the budget")
-    deployed.server.edit(PODS, "a", lambda o: o["metadata"].pop("deletionTimestamp", None))
     deployed.server.failures["create Pod/eviction a"] = busy
-    with pytest.raises(ApiError) as caught:
-        deployed.reconcile()
-    assert is_stale(caught.value)
-    assert deployed.status() == before
+    assert deployed.reconcile()[-2:] == ["create Pod/eviction a", STATUS]
+    assert deployed.again == EVICTION_PAUSE
+    assert deployed.condition("Ready")[0] == "False"
+    status, reason, message = deployed.condition("Progressing")
+    assert (status, reason) == ("True", "EvictionBlocked")
+    assert "pod a" in message
+    assert "violate the budget" in message
+    deployed.server.failures.clear()
+    deployed.server.edit(REPLICA_SETS, RS, seen)
+    assert "create Pod/eviction a" in deployed.reconcile()
+    assert deployed.again is None
+
+
+def test_a_spec_that_cannot_be_read_is_a_problem_of_that_storage_alone(world: World) -> None:
+    world.storage("odd", caCertConfigMap=[{"name": "x"}])
+    assert world.reconcile("odd") == ["patch EtcdStorage/status odd"]
+    status, reason, message = world.condition(name="odd")
+    assert (status, reason) == ("False", "InvalidSpec")
+    assert "spec.caCertConfigMap" in message
+
+
+@pytest.mark.parametrize("how", ["deleted", "made anew", "being deleted"])
+def test_nothing_is_made_again_for_a_storage_that_only_the_cache_still_has(
+    deployed: World, how: str
+) -> None:
+    """The garbage collector takes it again, and so on until the cache catches up."""
+    server = deployed.server
+    server.lagging.add(ETCD_STORAGES)
+    if how == "being deleted":
+        server.edit(ETCD_STORAGES, "etcd-name", lambda o: o["metadata"].update(going()))
+    else:
+        server.remove(ETCD_STORAGES, "etcd-name")
+    if how == "made anew":
+        deployed.storage(meta={"uid": "another"})
+    server.remove(REPLICA_SETS, RS)
+    server.remove(SERVICES, SERVICE)
+    assert deployed.reconcile() == []
+
+
+def test_an_old_storage_without_a_status_is_asked_for_as_well(world: World) -> None:
+    world.moment += timedelta(hours=1)
+    world.server.lagging.add(ETCD_STORAGES)
+    world.server.remove(ETCD_STORAGES, "etcd-name")
+    assert world.reconcile() == []
+
+
+@pytest.mark.parametrize(("resource", "name"), [(REPLICA_SETS, RS), (SERVICES, SERVICE)])
+def test_an_object_that_is_being_deleted_is_awaited(
+    deployed: World, resource: Resource, name: str
+) -> None:
+    deployed.server.edit(resource, name, lambda o: o["metadata"].update(going(), labels={}))
+    assert deployed.reconcile() == [STATUS]
+    status, reason, message = deployed.condition()
+    assert (status, reason) == ("False", "AwaitingDeletion")
+    assert f"{resource.kind} {name}" in message
+    deployed.server.remove(resource, name)
+    assert deployed.reconcile() == [f"create {resource.kind} {name}", STATUS]
+    assert deployed.condition()[0] == "True"
+
+
+def test_an_adoption_is_told_even_if_the_next_write_fails(world: World) -> None:
+    world.server.put(REPLICA_SETS, orphan_replica_set(world))
+    world.server.failures[f"create Service {SERVICE}"] = ApiError(403, "Forbidden", "may not")
+    with pytest.raises(ApiError):
+        world.reconcile()
+    assert ("Normal", "ResourceReclaimed") in world.told.events
+
+
+def test_the_first_error_is_raised_even_if_it_cannot_be_reported(world: World) -> None:
+    world.server.failures[f"create Service {SERVICE}"] = ApiError(403, "Forbidden", "the cause")
+    world.server.failures[STATUS] = ConnectionFailed("https://server", "gone")
+    with pytest.raises(ApiError, match="the cause"):
+        world.reconcile()
 
 
 def test_a_stop_between_any_two_writes_is_resumed(world: World) -> None:
@@ -535,3 +602,14 @@ def foreign_spec(resource: Resource) -> Json:
         return {"spec": {"ports": [{"port": 80}]}}
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c"}]}}
     return {"spec": {"selector": {"matchLabels": {"a": "b"}}, "template": template}}
+
+
+def going() -> Json:
+    return {"deletionTimestamp": "2026-01-02T03:04:05Z"}
+
+
+def orphan_replica_set(world: World) -> Json:
+    """Return the ReplicaSet as the controller makes it, but without an owner."""
+    made = PLANE.desired(read(), CA).replica_set
+    assert "ownerReferences" not in made["metadata"]
+    return made

@@ -1,5 +1,6 @@
 """The status through a storage's life, and against the CRD that has to take it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,13 @@ def condition(of: Json, type_: str) -> tuple[str, str, str]:
     return found["status"], found["reason"], found["message"]
 
 
-def starting(**state: Any) -> Json:
-    """Return a pod whose one container is in `state`."""
-    return pod("a", ready=False, status={"containerStatuses": [{"name": "c", "state": state}]})
+KILLED: Json = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
+
+
+def starting(*, last: Json | None = None, revision: str = "new", **state: Any) -> Json:
+    """Return a pod whose one container is in `state`, and ended as `last` before."""
+    container = {"name": "c", "state": state, "lastState": last or {}}
+    return pod("a", revision, ready=False, status={"containerStatuses": [container]})
 
 
 def test_deployed_and_ready() -> None:
@@ -117,10 +122,38 @@ def test_without_a_service_of_ours_there_is_no_endpoint() -> None:
             [starting(waiting={"reason": "ErrImagePull"}), starting(running={})],
             f"container ErrImagePull; {UNANSWERED}",
         ),
+        (
+            [
+                starting(waiting={"reason": "CrashLoopBackOff"}, last=KILLED),
+                starting(running={}, last=KILLED),
+                starting(terminated=KILLED["terminated"]),
+            ],
+            "the container ended (OOMKilled, exit code 137) and is restarted: see the pods' logs",
+        ),
     ],
 )
 def test_what_readiness_waits_for(pods: list[Json], says: str) -> None:
     assert condition(status(observed(*pods)), "Ready") == ("False", "NoPodReady", says)
+
+
+def test_a_roll_that_waits_says_for_what() -> None:
+    stuck = starting(waiting={"reason": "ImagePullBackOff"})
+    found = status(observed(pod("b", "old"), stuck))
+    assert condition(found, "Progressing")[:2] == ("True", "RollingPods")
+    assert "new ones wait: container ImagePullBackOff" in condition(found, "Progressing")[2]
+
+
+def test_a_refused_eviction_is_told() -> None:
+    seen = replace(observed(pod("a", "old")), eviction_blocked="pod a cannot be evicted yet")
+    found = condition(status(seen), "Progressing")
+    assert found == ("True", "EvictionBlocked", "pod a cannot be evicted yet")
+
+
+def test_conditions_that_lack_anything_are_completed() -> None:
+    for odd in ({"type": "Ready"}, {"type": "Ready", "status": "True"}):
+        found = status(observed(pod("a")), {"conditions": [odd]})
+        assert condition(found, "Ready")[0] == "True"
+        assert all(c["lastTransitionTime"] == "t1" for c in found["conditions"])
 
 
 def test_the_message_does_not_flap_with_the_order_or_the_number_of_pods() -> None:

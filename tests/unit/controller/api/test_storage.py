@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from controller.api.storage import RESERVED_NAMES, ObjectReference, name_problem, read_storage
-from tests.support.objects import etcd_storage, read
+from tests.support.objects import CREATED, etcd_storage, read
 
 
 def test_reads_everything() -> None:
@@ -34,12 +34,34 @@ def test_reads_everything() -> None:
 
 @pytest.mark.parametrize("spec", [{}, {"spec": None}, {"spec": {}}, {"spec": {"replicas": None}}])
 def test_what_is_unset_has_the_defaults_of_the_crd(spec: dict[str, Any]) -> None:
-    meta = {"name": "a", "uid": "u", "resourceVersion": "1"}
+    meta = {"name": "a", "uid": "u", "resourceVersion": "1", "creationTimestamp": CREATED}
     storage = read_storage({"metadata": meta, **spec})
     assert (storage.mode, storage.replicas, storage.reclaim_policy) == ("Proxy", 2, "Retain")
     assert (storage.ca_cert_config_maps, storage.client_cert_secrets) == ((), ())
     assert (storage.generation, storage.status) == (1, {})
     assert storage.ignored_fields == ()
+
+
+@pytest.mark.parametrize(
+    ("spec", "unreadable"),
+    [
+        ("words", ("spec",)),
+        ([1], ("spec",)),
+        ({"caCertConfigMap": [{"name": "x"}]}, ("spec.caCertConfigMap",)),
+        ({"clientCertSecret": {"name": "x", "namespace": "y"}}, ("spec.clientCertSecret",)),
+        ({"clientCertSecret": ["x"]}, ("spec.clientCertSecret",)),
+        ({"replicas": "two", "mode": 7}, ("spec.mode", "spec.replicas")),
+        ({"replicas": True}, ("spec.replicas",)),
+        ({"reclaimPolicy": {}, "replicas": 3}, ()),
+    ],
+)
+def test_what_a_crd_without_a_schema_let_in_is_named_and_never_fatal(
+    spec: Any, unreadable: tuple[str, ...]
+) -> None:
+    storage = read_storage({**etcd_storage(), "spec": spec, "status": "words"})
+    assert storage.unreadable_fields == unreadable
+    assert storage.mode == "Proxy"
+    assert storage.status == {}
 
 
 def test_empty_lists_are_no_references() -> None:
