@@ -6,7 +6,6 @@ when the server no longer takes the old ones.
 """
 
 import os
-import shlex
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -157,8 +156,8 @@ def _require_plugin_answer(merged: Any, configuration: Configuration) -> None:
     user = merged["users"].get_with_name(context.safe_get("user"), safe=True)
     plugin = user["user"].safe_get("exec") if user else None
     if plugin and not configuration.api_key and not configuration.cert_file:
-        command = shlex.join([plugin["command"], *(plugin.get("args") or [])])
-        raise ConfigError(f"the exec plugin gave no credentials: {command}")
+        # Its arguments may hold a secret.
+        raise ConfigError(f"the exec plugin gave no credentials: {plugin['command']}")
 
 
 def _auth_settings(configuration: Configuration) -> str | None:

@@ -89,6 +89,16 @@ def _tracked(base: Any, live: Live) -> Any:
             self._handle = live.add(sock)
             return sock
 
+        def getresponse(self) -> Any:
+            # "Connection: close" makes http.client close this at the headers. The body is still
+            # to come then, and to be cut: the handle stays until urllib3 closes this, or uses it
+            # again, as one that stood idle while the server left.
+            handle, self._handle = self._handle, None
+            try:
+                return super().getresponse()
+            finally:
+                self._handle = handle
+
         def close(self) -> None:
             super().close()
             self._forget()

@@ -15,7 +15,10 @@ from informers.watch import Event
 _log = structlog.get_logger(__name__)
 
 SHORT_WATCH = 1.0
-"""A watch without an event that ends within these seconds is a failure, as in client-go."""
+"""A watch without an event that ends within these seconds is a failure, as in client-go.
+
+One that breaks so soon, or ends so soon where it began, is not opened again at once either.
+"""
 
 Transform = Callable[[Object], Object]
 """Changes its argument or makes another object; may raise, which loses the object."""
@@ -75,10 +78,11 @@ class EventReader:
         """Type, object and resourceVersion of each event that is one, until the stream ends.
 
         A stream that breaks ends like any other: the next one goes on where it stopped. Raises
-        `ApiError` for an ERROR event and `VeryShortWatch`.
+        `ApiError` for an ERROR event, `VeryShortWatch`, and `ConnectionFailed` if it broke
+        within `SHORT_WATCH`.
         """
         opened, events = self._clock.monotonic(), 0
-        for event in self._until_broken(stream):
+        for event in self._until_broken(stream, opened):
             self.heard()
             if event.get("type") == "ERROR":
                 raise ApiError.from_status(event["object"])
@@ -89,12 +93,14 @@ class EventReader:
         if not events and self._clock.monotonic() - opened < SHORT_WATCH:
             raise VeryShortWatch("the watch ended at once and brought nothing")
 
-    def _until_broken(self, stream: EventStream) -> Iterator[Event]:
+    def _until_broken(self, stream: EventStream, opened: float) -> Iterator[Event]:
         try:
             # Not "yield from": that closes the stream when the reader is left before its end.
             for event in stream:  # noqa: UP028 - see above
                 yield event
         except ConnectionFailed as error:
+            if self._clock.monotonic() - opened < SHORT_WATCH:
+                raise
             _log.debug("watch_broke", resource=self._resource.group_resource, error=str(error))
 
     def _checked(self, event: Event) -> tuple[str, Object, str] | None:

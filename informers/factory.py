@@ -10,7 +10,7 @@ from informers.client import Client
 from informers.clock import Clock
 from informers.listwatch import ListWatch
 from informers.resource import Resource
-from informers.shared import STOP_TIMEOUT, SharedIndexInformer
+from informers.shared import STOP_TIMEOUT, FailureHandler, SharedIndexInformer
 from informers.store import NAMESPACE_INDEX, IndexFunc, meta_namespace_index
 
 _SLICE = 0.05
@@ -33,16 +33,24 @@ class Scope:
 class SharedInformerFactory:
     """Hands out informers of the cluster behind `client`. Thread safe.
 
-    `resync_period` is the default of all handlers, in seconds, 0 for never.
+    `resync_period` is the default of all handlers, in seconds, 0 for never. `on_failure` is
+    called once for each informer that dies of a bug: its store stays as it is from then on.
     """
 
     def __init__(
-        self, client: Client, clock: Clock, rng: random.Random, resync_period: float = 0.0
+        self,
+        client: Client,
+        clock: Clock,
+        rng: random.Random,
+        resync_period: float = 0.0,
+        *,
+        on_failure: FailureHandler | None = None,
     ) -> None:
         self._client = client
         self._clock = clock
         self._rng = rng
         self._resync_period = resync_period
+        self._on_failure = on_failure
         self._lock = threading.Lock()
         self._informers: dict[Scope, SharedIndexInformer] = {}
         self._shut_down = False
@@ -123,6 +131,7 @@ class SharedInformerFactory:
             rng=random.Random(self._rng.random()),  # noqa: S311 - it spreads load, no more
             indexers={NAMESPACE_INDEX: meta_namespace_index},
             resync_period=self._resync_period,
+            on_failure=self._on_failure,
         )
 
     def _await_settled(

@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -45,15 +45,23 @@ class Deleted:
 
 Notification = Added | Updated | Deleted
 
+Guard = Callable[[Callable[[], None]], None]
+"""Runs the body of a thread and sees it die."""
+
 
 class Listener:
     """Delivers notifications to one handler, in order, on a thread of its own.
 
-    `resync_period` is in seconds, 0 for never.
+    `resync_period` is in seconds, 0 for never. `guard` runs the thread.
     """
 
     def __init__(
-        self, handler: ResourceEventHandler, clock: Clock, name: str, resync_period: float
+        self,
+        handler: ResourceEventHandler,
+        clock: Clock,
+        name: str,
+        resync_period: float,
+        guard: Guard,
     ) -> None:
         self._handler = handler
         self._clock = clock
@@ -64,7 +72,7 @@ class Listener:
         self._warned = False
         self.resync_period = resync_period
         self._next_resync = clock.monotonic() + resync_period
-        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread = threading.Thread(target=guard, args=(self._run,), name=name, daemon=True)
 
     def notify(self, notifications: Sequence[Notification]) -> None:
         """Append to the buffer; never blocks."""

@@ -6,7 +6,7 @@ import structlog
 
 from informers.clock import Clock
 from informers.handlers import ResourceEventHandler
-from informers.listener import Added, Listener, Notification, Updated
+from informers.listener import Added, Guard, Listener, Notification, Updated
 from informers.store import Object, resource_version
 
 _log = structlog.get_logger(__name__)
@@ -22,9 +22,10 @@ class Processor:
     so that a late handler sees neither a gap nor an event twice.
     """
 
-    def __init__(self, clock: Clock, name: str, resync_period: float) -> None:
+    def __init__(self, clock: Clock, name: str, resync_period: float, guard: Guard) -> None:
         self._clock = clock
         self._name = name
+        self._guard = guard
         self._listeners: dict[Listener, None] = {}
         self._removed: list[Listener] = []
         self._syncing: set[Listener] = set()
@@ -40,7 +41,8 @@ class Processor:
         wanted = self._default_resync if resync_period is None else resync_period
         self._count += 1
         name = f"{self._name}/handler-{self._count}"
-        listener = Listener(handler, self._clock, name, self._resync_period(wanted))
+        period = self._resync_period(wanted)
+        listener = Listener(handler, self._clock, name, period, self._guard)
         listener.notify([Added(obj, initial=True) for obj in stored])
         self._listeners[listener] = None
         if self._running:

@@ -22,7 +22,7 @@ from informers.errors import (
     is_too_large_resource_version,
     is_too_many_requests,
 )
-from informers.events import EventReader, Sink, Transform, VeryShortWatch, put
+from informers.events import SHORT_WATCH, EventReader, Sink, Transform, VeryShortWatch, put
 from informers.listwatch import EventStream, ListerWatcher, Query
 from informers.pager import PAGE_SIZE, list_all
 from informers.resource import Resource
@@ -37,6 +37,10 @@ _ANY_VERSION = "0"
 MIN_WATCH_SECONDS = 300
 """A watch asks the server to end it after this long to twice this, as in client-go, so that the
 watches of many clients do not end at the same time."""
+
+MAX_RETRY_AFTER = 60.0
+"""Seconds that a server may ask for: as long as the backoff comes to at most by itself. With
+more, one wrong header would leave the copy outdated for hours."""
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 """Annotation of the bookmark that follows the objects that exist."""
@@ -96,20 +100,23 @@ class Reflector:
     def run(self) -> None:
         """One attempt after the other until `stop`."""
         while not self._stop.is_set():
-            error = None
-            try:
-                self._list_and_watch()
-            except Exception as caught:  # noqa: BLE001 - no failure may end the thread
-                error = caught
-            if not self._stop.is_set():
-                if error is not None:
-                    self._report(error)
-                self._pause(error)
+            # No failure may end the thread, one to report or to wait included.
+            with contextlib.suppress(Exception):
+                self._pause(self._attempt())
 
     def stop(self) -> None:
         """End `run`, whatever it waits for."""
         self._stop.set()
         self._source.interrupt()
+
+    def _attempt(self) -> Exception | None:
+        """List and watch until that fails; returns the error, if it was one, once reported."""
+        try:
+            self._list_and_watch()
+        except Exception as error:  # noqa: BLE001 - whatever it is, another attempt may succeed
+            self._report(error)
+            return error
+        return None
 
     def _list_and_watch(self) -> None:
         stream = self._stream_list() if self._source.supports_watch_list else None
@@ -151,6 +158,7 @@ class Reflector:
                     if self._sync_from(stream):
                         stack.pop_all()
                         return stream
+                self._pause()
             except (ApiError, ConnectionFailed, VeryShortWatch) as error:
                 if not self._can_stream_again(error):
                     _log.debug("streaming_list_failed", **self._about(error))
@@ -184,7 +192,6 @@ class Reflector:
         self._version_unavailable = False
         self._store.replace(objects, version)
         self._version = version
-        self.last_error = None
 
     def _watch(self, stream: EventStream | None) -> None:
         """Watch from the version reached, again and again, until that takes a new list."""
@@ -192,11 +199,14 @@ class Reflector:
             if stream is None:
                 stream = self._open_watch()
                 continue
+            # A list alone is no recovery: who may list may not be allowed to watch.
+            if self.last_error is not None:
+                self._report(None)
             try:
                 with stream:
                     self._follow(stream)
-            except (ApiError, VeryShortWatch) as error:
-                if not is_too_many_requests(error):
+            except (ApiError, ConnectionFailed, VeryShortWatch) as error:
+                if not _reopens(error):
                     _log.debug("watch_ended", **self._about(error))
                     return
                 self._wait_out(error)
@@ -205,19 +215,18 @@ class Reflector:
     def _open_watch(self) -> EventStream | None:
         """Open a watch; None if the server takes none now, after waiting for a while."""
         try:
-            stream = self._source.watch(self._watch_query())
+            return self._source.watch(self._watch_query())
         except (ApiError, ConnectionFailed) as error:
             if not _reopens(error):
                 raise
             self._wait_out(error)
             return None
-        self.last_error = None
-        return stream
 
     def _follow(self, stream: EventStream) -> None:
         """Pass on events until the stream ends."""
         # Without a version to start from the stream begins with what exists, in any order.
         synthetic = self._version in {"", _ANY_VERSION}
+        before, opened = self._version, self._clock.monotonic()
         for kind, obj, version in self._reader.read(stream):
             if kind == "BOOKMARK":
                 self._store.bookmark(version)
@@ -226,6 +235,9 @@ class Reflector:
             synthetic = synthetic and kind == "ADDED"
             if not synthetic:
                 self._version = version
+        # Opened again at once it would bring the same again, as fast as the server can.
+        if self._version == before and self._clock.monotonic() - opened < SHORT_WATCH:
+            self._pause()
 
     def _relist_version(self, first: str) -> str:
         """What to list at: never older than what was seen, unless that is no longer there."""
@@ -252,22 +264,28 @@ class Reflector:
 
     def _wait_out(self, error: Exception) -> None:
         """The server can not serve us at present; say so and give it time."""
-        if not self._stop.is_set():
-            _log.warning("watch_waits", **self._about(error))
-            self.last_error = error
-            self._pause(error)
+        self._report(error)
+        self._pause(error)
 
-    def _pause(self, error: Exception | None) -> None:
+    def _pause(self, error: Exception | None = None) -> None:
         """Wait a backoff step, or longer if the server has asked for it."""
+        if self._stop.is_set():
+            return
         asked = error.retry_after if isinstance(error, ApiError) else None
-        self._clock.wait(self._stop, max(self._backoff.next_delay(), asked or 0.0))
+        wait = max(self._backoff.next_delay(), min(asked or 0.0, MAX_RETRY_AFTER))
+        self._clock.wait(self._stop, wait)
 
-    def _report(self, error: Exception) -> None:
+    def _report(self, error: Exception | None) -> None:
+        """Tell the handler of a failure, or by None that it is over; never raises."""
+        if self._stop.is_set():
+            return
         self.last_error = error
         try:
             self.watch_error_handler(self._resource, error)
         except Exception:  # noqa: BLE001 - it is the user's, and the thread must live
-            _log.exception("watch_error_handler_failed", resource=self._resource.group_resource)
+            about = {"resource": self._resource.group_resource}
+            with contextlib.suppress(Exception):  # nobody may be left who reads it
+                _log.exception("watch_error_handler_failed", **about)
 
     def _about(self, error: Exception) -> dict[str, str]:
         return {"resource": self._resource.group_resource, "error": str(error)}

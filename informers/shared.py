@@ -28,6 +28,9 @@ from informers.watcherrors import WatchErrorHandler
 
 _log = structlog.get_logger(__name__)
 
+FailureHandler = Callable[["SharedIndexInformer", BaseException], None]
+"""Told once of the informer that died and what of, on the thread that did; must return soon."""
+
 STOP_TIMEOUT = 2.0
 """Seconds in which all threads of an informer have to end."""
 
@@ -60,10 +63,11 @@ class SharedIndexInformer:
     """Keeps `store` equal to the server's objects of `resource` and tells handlers of changes.
 
     Make it by a factory. `resync_period` is the default of its handlers, in seconds, 0 for
-    never. Objects are read only.
+    never. `on_failure` is called when one of its threads dies, which is a bug and ends it.
+    Objects are read only.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its settings, all by name
         self,
         resource: Resource,
         lister_watcher: ListerWatcher,
@@ -72,19 +76,22 @@ class SharedIndexInformer:
         rng: random.Random,
         indexers: Mapping[str, IndexFunc] | None = None,
         resync_period: float = 0.0,
+        on_failure: FailureHandler | None = None,
     ) -> None:
         self.resource = resource
         self.store = Store(indexers)
         self._clock = clock
         self._queue = RealFIFO(clock)
         self._reflector = Reflector(resource, lister_watcher, self._queue, clock=clock, rng=rng)
-        self._processor = Processor(clock, f"informer-{resource.plural}", resync_period)
+        name = f"informer-{resource.plural}"
+        self._processor = Processor(clock, name, resync_period, self._guarded)
         # Covers "change the store, then tell the handlers", and with it who the handlers are.
         self._delivery = threading.RLock()
         self._started = False
         self._stopped = threading.Event()
         self._settled = threading.Event()
-        self._failure: Exception | None = None
+        self._on_failure = on_failure
+        self._failures: list[BaseException] = []
         self._next_resync: float | None = None
         self._threads = [
             self._thread("reflector", self._reflector.run),
@@ -132,7 +139,8 @@ class SharedIndexInformer:
     def set_watch_error_handler(self, handler: WatchErrorHandler) -> None:
         """Call `handler` with (resource, exception) when an attempt to list and watch fails.
 
-        Only before the start. Whatever it does, the next attempt follows after a backoff.
+        And with (resource, None) once a watch stands again. Only before the start. Whatever it
+        does, the next attempt follows after a backoff.
         """
         self._require_not_started()
         self._reflector.watch_error_handler = handler
@@ -180,13 +188,13 @@ class SharedIndexInformer:
         return self._started and all(thread.is_alive() for thread in self._threads)
 
     @property
-    def failure(self) -> Exception | None:
-        """What a thread died of, which is a bug, or None."""
-        return self._failure
+    def failure(self) -> BaseException | None:
+        """What a thread died of first, which is a bug, or None."""
+        return self._failures[0] if self._failures else None
 
     @property
     def last_error(self) -> Exception | None:
-        """What the last attempt to list and watch failed with; None once one succeeds."""
+        """What the last attempt to list and watch failed with; None once a watch stands."""
         return self._reflector.last_error
 
     def seconds_since_last_message(self) -> float:
@@ -228,13 +236,15 @@ class SharedIndexInformer:
         return threading.Thread(target=self._guarded, args=(body,), name=name, daemon=True)
 
     def _guarded(self, body: Callable[[], None]) -> None:
-        """Run a thread's body so that its death by a bug is seen."""
+        """Run a thread's body so that its death by a bug is seen, even if no log can be."""
         try:
             body()
-        except Exception as error:  # noqa: BLE001 - kept for whoever asks, and logged
-            self._failure = error
-            _log.exception("informer_failed", resource=self.resource.group_resource)
+        except BaseException as error:  # noqa: BLE001 - kept for whoever asks, told and logged
+            self._failures.append(error)
             self.stop()
+            if self._on_failure and error is self.failure:
+                self._on_failure(self, error)
+            _log.exception("informer_failed", resource=self.resource.group_resource)
 
     def _require_not_started(self) -> None:
         if self._started:

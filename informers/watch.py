@@ -1,6 +1,5 @@
 """One open watch: a stream of events, one JSON document per line."""
 
-import contextlib
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
@@ -23,7 +22,7 @@ class Watch:
 
     The iteration ends when the server ends the stream, and raises `ConnectionFailed` when the
     stream breaks. What follows the last newline is no event and is dropped. Only one thread
-    iterates, and may stop and go on; `close` may come from any.
+    iterates, and may stop and go on; closing the client from another one ends it at once.
     """
 
     def __init__(
@@ -59,12 +58,6 @@ class Watch:
                 yield decode(line)
         except (HTTPError, OSError) as error:
             raise self._failure(error) from error
-
-    def close(self) -> None:
-        """End the stream from another thread; whoever reads sees its end at once."""
-        # It may have ended by itself, which urllib3 answers by an error of one kind or another.
-        with contextlib.suppress(OSError, RuntimeError, ValueError):
-            self._response.shutdown()
 
 
 def decode(line: bytes) -> Event:

@@ -109,7 +109,7 @@ def test_changes_reach_the_store_and_the_handler(
 def test_a_kind_that_is_served_later_is_waited_for(
     client: Client, factory: SharedInformerFactory, namespace: str
 ) -> None:
-    errors: list[Exception] = []
+    errors: list[Exception | None] = []
     informer = factory.informer(LATECOMERS, namespace)
     informer.set_watch_error_handler(lambda _resource, error: errors.append(error))
     factory.start()
@@ -117,10 +117,12 @@ def test_a_kind_that_is_served_later_is_waited_for(
         f"latecomers.tests.example.com in {namespace}"
     ]
     eventually(lambda: errors)
+    assert errors[0]
     assert is_not_found(errors[0])
     client.create(CRDS, custom_resource_definition())
     assert factory.wait_for_cache_sync(30, threading.Event()) == []
-    assert informer.last_error is None
+    eventually(lambda: informer.last_error is None)
+    assert errors[-1] is None
     latecomer = {
         "apiVersion": LATECOMERS.api_version,
         "kind": "Latecomer",

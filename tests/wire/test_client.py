@@ -339,3 +339,18 @@ def test_sockets_are_kept_alive(connect: Connect) -> None:
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 60_000
         client.close()
         assert not client._transport._pool.live._handles
+
+
+def test_answers_that_are_the_last_of_their_connections_leave_no_handles(connect: Connect) -> None:
+    def last(exchange: Exchange) -> None:
+        exchange.answer(200, {}, Connection="close")
+        exchange.close()
+
+    with ApiServer(*[last] * 5) as server:
+        client = connect(server)
+        for _ in range(5):
+            client.get(CONFIG_MAPS, "a", "default")
+        handles = client._transport._pool.live._handles
+        assert len(handles) <= 1
+        client.close()
+        assert not handles

@@ -168,16 +168,18 @@ def test_a_refusal_is_told_when_the_watch_is_opened(connect: Connect) -> None:
         open_watch(connect(server))
 
 
-def test_close_from_another_thread_ends_a_quiet_watch(connect: Connect) -> None:
-    with ApiServer(silence) as server, open_watch(connect(server), read_timeout=60) as watch:
-        assert next(watch) == ADDED
-        timer = threading.Timer(0.05, watch.close)
-        timer.start()
-        began = time.monotonic()
-        with pytest.raises(ConnectionFailed):
-            next(watch)
-        assert time.monotonic() - began < 1
-        timer.join()
+def test_closing_its_client_from_another_thread_ends_a_quiet_watch(connect: Connect) -> None:
+    with ApiServer(silence) as server:
+        client = connect(server)
+        with open_watch(client, read_timeout=60) as watch:
+            assert next(watch) == ADDED
+            timer = threading.Timer(0.05, client.close)
+            timer.start()
+            began = time.monotonic()
+            with pytest.raises(ConnectionFailed):
+                next(watch)
+            assert time.monotonic() - began < 1
+            timer.join()
 
 
 def test_a_reader_that_leaves_early_leaves_the_watch_open(connect: Connect) -> None:
@@ -279,6 +281,23 @@ def test_a_stop_while_a_watch_is_quiet_takes_no_time(run: Run) -> None:
         assert time.monotonic() - began < 1
 
 
+def test_a_stop_takes_no_time_on_a_connection_that_has_no_future(run: Run) -> None:
+    """As an API server that shuts down says it, or a proxy."""
+
+    def answer(exchange: Exchange) -> None:
+        exchange.begin(Connection="close")
+        exchange.chunk(line(ADDED) + line(bookmark(2, end=True)))
+        exchange.silence()
+
+    with ApiServer(answer) as server:
+        cluster = run(server)
+        eventually(cluster.informer.has_synced)
+        began = time.monotonic()
+        cluster.informer.stop()
+        assert cluster.informer.join() == []
+        assert time.monotonic() - began < 1
+
+
 def test_a_streaming_list_goes_on_as_the_watch_that_it_is(run: Run) -> None:
     synced = threading.Event()
 
@@ -361,14 +380,14 @@ def test_an_expired_version_leads_to_a_list(run: Run, *, in_stream: bool) -> Non
 
 def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(run: Run) -> None:
     def busy(exchange: Exchange) -> None:
-        exchange.answer(429, {"kind": "Status", "reason": "TooManyRequests"}, Retry_After="100")
+        exchange.answer(429, {"kind": "Status", "reason": "TooManyRequests"}, Retry_After="50")
 
     clock = FakeClock()
     with ApiServer(invalid, one_object, busy, silence) as server:
         cluster = run(server, clock)
         clock.await_waiters()
         assert cluster.asked() == ["stream", "list 0", "watch 1"]
-        clock.step(99)
+        clock.step(49)
         assert cluster.asked() == ["stream", "list 0", "watch 1"]
         clock.step(1)
         eventually(lambda: cluster.asked() == ["stream", "list 0", "watch 1", "watch 1"])

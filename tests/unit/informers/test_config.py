@@ -102,6 +102,12 @@ class TestMistakes:
         path = kubeconfig(tmp_path, plugin(tmp_path, "exit 3"))
         assert f"the exec plugin gave no credentials: {tmp_path}/plugin" in self.told(path)
 
+    def test_a_plugin_that_fails_is_named_without_its_arguments(self, tmp_path: Path) -> None:
+        user = plugin(tmp_path, "exit 3")
+        user["exec"]["args"] = ["get-token", "--client-secret=very-secret"]
+        path = kubeconfig(tmp_path, user)
+        assert self.told(path).endswith(f"gave no credentials: {tmp_path}/plugin")
+
     def test_not_in_a_cluster(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
         message = self.told(None)

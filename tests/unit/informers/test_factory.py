@@ -69,6 +69,26 @@ def test_start_starts_what_does_not_run_yet(
     assert server.paths() == ["/api/v1/namespaces/default/configmaps", "/api/v1/configmaps"]
 
 
+def test_the_death_of_an_informer_is_told(server: ApiServer) -> None:
+    def broken(_obj: object) -> list[str]:
+        raise ValueError("a bug")
+
+    told: list[tuple[object, str]] = []
+    client = Client(server.config(), clock=RealClock())
+    factory = SharedInformerFactory(
+        client,
+        RealClock(),
+        random.Random(1),
+        on_failure=lambda informer, error: told.append((informer, str(error))),
+    )
+    informer = factory.informer(CONFIG_MAPS, "default", indexers={"broken": broken})
+    factory.start()
+    assert factory.wait_for_cache_sync(5, threading.Event()) == ["configmaps in default"]
+    assert eventually(lambda: told) == [(informer, "a bug")]
+    assert factory.shutdown() == []
+    client.close()
+
+
 class TestWaiting:
     def test_names_what_did_not_sync_in_time(self, factory: SharedInformerFactory) -> None:
         factory.informer(CONFIG_MAPS, "default")

@@ -23,7 +23,7 @@ def picture() -> Picture:
 
 @pytest.fixture
 def listener(clock: FakeClock, picture: Picture, _no_stray_threads: None) -> Iterator[Listener]:
-    made = Listener(picture, clock, "test", resync_period=10)
+    made = Listener(picture, clock, "test", resync_period=10, guard=lambda body: body())
     made.thread.start()
     yield made
     made.stop()

@@ -20,7 +20,7 @@ class Cast:
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock = clock
-        self.processor = Processor(clock, "test", 10.0)
+        self.processor = Processor(clock, "test", 10.0, guard=lambda body: body())
         self.pictures: dict[Listener, Picture] = {}
 
     def add(self, period: float | None = None, *stored: dict[str, object]) -> Listener:
@@ -165,7 +165,7 @@ class TestPeriods:
         assert cast.processor.check_period == 10
 
     def test_are_set_by_the_first_who_asks_if_there_is_no_default(self, clock: FakeClock) -> None:
-        processor = Processor(clock, "test", 0.0)
+        processor = Processor(clock, "test", 0.0, guard=lambda body: body())
         assert processor.add(Picture(), None, []).resync_period == 0
         assert processor.check_period == 0
         processor.add(Picture(), 30, [])
@@ -173,7 +173,7 @@ class TestPeriods:
         assert processor.check_period == 30
 
     def test_are_void_if_nobody_asked_before_the_start(self, clock: FakeClock) -> None:
-        processor = Processor(clock, "test", 0.0)
+        processor = Processor(clock, "test", 0.0, guard=lambda body: body())
         processor.start()
         with capture_logs() as logs:
             listener = processor.add(Picture(), 30, [])

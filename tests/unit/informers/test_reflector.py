@@ -1,6 +1,7 @@
 """What a reflector asks the server and what it makes of the answers, as whole sequences."""
 
 import random
+import threading
 from typing import Any
 
 import pytest
@@ -64,7 +65,8 @@ class Run:
     def __init__(self, clock: InstantClock, *answers: Any, streaming: bool = False) -> None:
         self.source = ScriptedListerWatcher(*answers, streaming=streaming, clock=clock)
         self.store = Recorder()
-        self.errors: list[Exception] = []
+        # What the handler was told: None is a recovery.
+        self.errors: list[Exception | None] = []
         self.clock = clock
         self.reflector = Reflector(
             CONFIG_MAPS,
@@ -76,7 +78,7 @@ class Run:
         self.source.at_end = self.reflector.stop
         self.reflector.watch_error_handler = self._on_error
 
-    def _on_error(self, resource: Resource, error: Exception) -> None:
+    def _on_error(self, resource: Resource, error: Exception | None) -> None:
         assert resource == CONFIG_MAPS
         self.errors.append(error)
 
@@ -151,9 +153,36 @@ def test_a_stream_that_ends_is_followed_by_a_watch_at_once(instant: InstantClock
 def test_a_stream_that_breaks_is_one_that_ends(
     instant: InstantClock, broken: ConnectionFailed
 ) -> None:
-    run = Run(instant, listed(2, A1), Stream(event("ADDED", C3), broken), Stream(bookmark(5))).go()
+    stream = Stream(event("ADDED", C3), 1.0, broken)
+    run = Run(instant, listed(2, A1), stream, Stream(bookmark(5))).go()
     assert run.versions == [("list", "0"), ("watch", "2"), ("watch", "3")]
     assert (instant.waits, run.errors) == ([], [])
+
+
+@pytest.mark.parametrize("broken", [QUIET, DROPPED])
+@pytest.mark.parametrize("events", [(), (event("ADDED", C3), event("MODIFIED", A4))])
+def test_a_stream_that_breaks_soon_costs_a_delay_but_no_list(
+    instant: InstantClock, broken: ConnectionFailed, events: tuple[Any, ...]
+) -> None:
+    streams = [Stream(*events, 0.9, broken) for _ in range(3)]
+    run = Run(instant, listed(2, A1), *streams, Stream(bookmark(5))).go()
+    after = "4" if events else "2"
+    assert run.versions == [("list", "0"), ("watch", "2"), *[("watch", after)] * 3]
+    for wait, least in zip(instant.waits, (0.8, 1.6, 3.2), strict=True):
+        assert least <= wait <= 2 * least
+    assert run.errors == [broken, None] * 3
+
+
+def test_a_stream_that_ends_soon_and_leads_nowhere_costs_a_delay_but_no_list(
+    instant: InstantClock,
+) -> None:
+    """As a proxy does that lets a bookmark through and then closes."""
+    streams = [Stream(bookmark(2), 0.9) for _ in range(3)]
+    run = Run(instant, listed(2, A1), *streams, Stream(bookmark(2), 1.0), Stream(1.0)).go()
+    assert run.versions == [("list", "0"), *[("watch", "2")] * 5]
+    for wait, least in zip(instant.waits, (0.8, 1.6, 3.2), strict=True):
+        assert least <= wait <= 2 * least
+    assert run.errors == []
 
 
 def test_a_quiet_connection_is_replaced_without_a_list_or_a_delay(instant: InstantClock) -> None:
@@ -186,7 +215,7 @@ class TestExpiry:
         run = Run(instant, *script).go()
         assert run.versions == [("list", "0"), ("watch", "2"), ("list", "2"), ("watch", "9")]
         assert len(instant.waits) == 1
-        assert run.errors == [expired]
+        assert run.errors == [expired, None]
 
     def test_in_the_stream_is_not_told_as_an_error(self, instant: InstantClock) -> None:
         stream = Stream(event("ADDED", C3), status(410, "Expired", "too old"))
@@ -290,7 +319,7 @@ class TestBusyOrAwayServer:
         run = Run(instant, listed(2, A1), *[error] * 4, Stream(bookmark(3))).go()
         assert run.source.requests == [a_list("0"), *[a_watch("2")] * 5]
         assert len(instant.waits) == 4
-        assert run.errors == []
+        assert run.errors == [*[error] * 4, None]
 
     def test_costs_no_list_when_it_says_so_in_the_stream(self, instant: InstantClock) -> None:
         busy = Stream(event("ADDED", C3), status(429, "TooManyRequests"))
@@ -302,6 +331,13 @@ class TestBusyOrAwayServer:
         busy = ApiError(429, "TooManyRequests", "busy", retry_after=40.0)
         Run(instant, listed(2, A1), busy, Stream(bookmark(4))).go()
         assert instant.waits == [40.0]
+
+    @pytest.mark.parametrize("seconds", [61.0, 3600.0, 99999999999.0, float("inf")])
+    @pytest.mark.parametrize("code", [429, 503])
+    def test_may_not_ask_for_ever(self, instant: InstantClock, code: int, seconds: float) -> None:
+        busy = ApiError(code, "Whatever", "busy", retry_after=seconds)
+        run = Run(instant, busy, listed(2, A1), Stream(bookmark(4))).go()
+        assert (instant.waits, run.names) == ([60.0], ["a"])
 
     def test_is_asked_less_and_less_often(self, instant: InstantClock) -> None:
         Run(instant, *[REFUSED] * 40).go()
@@ -322,18 +358,52 @@ class TestErrors:
         forbidden = ApiError(403, "Forbidden", "no")
         script = NO_NAME, listed(2, A1), forbidden, listed(3, A1, B2), Stream(bookmark(4))
         run = Run(instant, *script).go()
-        assert run.errors == [NO_NAME, forbidden]
+        assert run.errors == [NO_NAME, forbidden, None]
         assert run.names == ["a", "b"]
         assert run.reflector.last_error is None
 
-    def test_of_the_handler_do_no_harm(self, instant: InstantClock) -> None:
-        run = Run(instant, NO_NAME, listed(2, A1), Stream(bookmark(4)))
+    def test_are_over_when_a_watch_stands_and_not_before(self, instant: InstantClock) -> None:
+        """Whoever may list but not watch would otherwise hear of a recovery each time."""
+        forbidden = ApiError(403, "Forbidden", "no")
+        script = *[listed(2, A1), forbidden] * 3, listed(2, A1), Stream(bookmark(4)), Stream(2.0)
+        run = Run(instant, *script).go()
+        assert run.errors == [*[forbidden] * 3, None]
 
-        def fail(_resource: Resource, _error: Exception) -> None:
-            raise RuntimeError("a mistake")
+    def test_are_over_when_a_streaming_list_is_complete(self, instant: InstantClock) -> None:
+        script = REFUSED, Stream(bookmark(8, end=True), bookmark(9)), Stream(2.0)
+        run = Run(instant, *script, streaming=True).go()
+        assert run.errors == [REFUSED, None]
+
+    @pytest.mark.parametrize("log", ["sound", "broken"])
+    def test_of_the_handler_do_no_harm(
+        self, instant: InstantClock, monkeypatch: pytest.MonkeyPatch, log: str
+    ) -> None:
+        run = Run(instant, NO_NAME, listed(2, A1), REFUSED, Stream(bookmark(4)))
+
+        def fail(_resource: object, *_: object, **__: object) -> None:
+            raise BrokenPipeError("nobody reads")
 
         run.reflector.watch_error_handler = fail
+        if log == "broken":
+            monkeypatch.setattr("informers.reflector._log.exception", fail, raising=False)
         assert run.go().names == ["a"]
+        assert len(instant.waits) == 2
+
+    def test_of_the_clock_do_not_end_it(
+        self, instant: InstantClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        failing = iter([OverflowError("timestamp too large")])
+        wait = instant.wait
+
+        def fail_once(event: threading.Event, timeout: float | None) -> bool:
+            for error in failing:
+                raise error
+            return wait(event, timeout)
+
+        monkeypatch.setattr(instant, "wait", fail_once)
+        run = Run(instant, NO_NAME, NO_NAME, listed(2, A1), Stream(bookmark(4))).go()
+        assert run.names == ["a"]
+        assert len(instant.waits) == 1
 
     def test_show_as_the_last_one_while_they_last(self, instant: InstantClock) -> None:
         seen: list[Exception | None] = []
@@ -344,7 +414,7 @@ class TestErrors:
 
         run.reflector.watch_error_handler = lambda _, __: seen.append(last())
         run.go()
-        assert seen == [NO_NAME, None]
+        assert seen == [NO_NAME, None, None]
 
     def test_in_the_stream_lead_to_a_list(self, instant: InstantClock) -> None:
         broken = Stream(event("ADDED", B2), status(500, "InternalError", "StoreReadError"))
@@ -400,10 +470,11 @@ class TestStreamingList:
         end: bool | str,  # noqa: FBT001 - a parameter of the test
     ) -> None:
         early = Stream(event("ADDED", A1), bookmark(3, end=end))
-        whole = Stream(event("ADDED", B2), bookmark(8, end=True))
+        whole = Stream(event("ADDED", B2), bookmark(8, end=True), 2.0)
         run = Run(instant, early, whole, streaming=True).go()
         assert run.source.requests == [a_stream(""), a_stream("")]
         assert run.store.calls == [("replace at 8", ["b"])]
+        assert len(instant.waits) == 1
 
     def test_falls_back_to_a_list_for_this_attempt(self, instant: InstantClock) -> None:
         invalid = ApiError(422, "Invalid", "sendInitialEvents: forbidden")
@@ -438,12 +509,16 @@ class TestStreamingList:
         assert run.source.requests == [a_stream(""), a_stream(""), a_list(""), a_watch("2")]
 
     def test_begins_from_nothing_when_the_stream_breaks(self, instant: InstantClock) -> None:
-        broken = Stream(event("ADDED", A1), DROPPED)
+        broken = Stream(event("ADDED", A1), DROPPED), Stream(event("ADDED", A1), 60.0, DROPPED)
         run = Run(
-            instant, broken, Stream(event("ADDED", B2), bookmark(8, end=True), 2.0), streaming=True
+            instant,
+            *broken,
+            Stream(event("ADDED", B2), bookmark(8, end=True), 2.0),
+            streaming=True,
         )
         assert run.go().store.calls == [("replace at 8", ["b"])]
-        assert instant.waits == []
+        for wait, least in zip(instant.waits, (0.8, 1.6), strict=True):
+            assert least <= wait <= 2 * least
 
 
 class TestTransform:
@@ -490,7 +565,7 @@ class TestTransform:
 
         run.reflector.transform = refuse_b
         run.go()
-        assert [str(error) for error in run.errors] == ["not b"]
+        assert [str(error) for error in run.errors] == ["not b", "None"]
         assert run.names == ["a", "c"]
 
 

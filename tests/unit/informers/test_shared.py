@@ -1,7 +1,9 @@
 """The shared informer: what handlers are told, when, and how it ends."""
 
 import random
+import threading
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -33,13 +35,9 @@ def make(clock: FakeClock, source: FakeSource, _no_stray_threads: None) -> Itera
     """Make informers; they are stopped at the end."""
     made: list[SharedIndexInformer] = []
 
-    def build(resync_period: float = 0.0) -> SharedIndexInformer:
+    def build(**options: Any) -> SharedIndexInformer:
         rng = random.Random(1)
-        made.append(
-            SharedIndexInformer(
-                CONFIG_MAPS, source, clock=clock, rng=rng, resync_period=resync_period
-            )
-        )
+        made.append(SharedIndexInformer(CONFIG_MAPS, source, clock=clock, rng=rng, **options))
         return made[-1]
 
     yield build
@@ -326,22 +324,74 @@ class TestStop:
         assert len(slow.events) <= 1
 
 
-def test_a_thread_that_dies_is_seen(make: Make) -> None:
+class Deaths:
+    """What an informer's owner is told of its end, and what it finds then."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, bool, bool]] = []
+
+    def __call__(self, informer: SharedIndexInformer, error: BaseException) -> None:
+        known = informer.failure is error
+        self.told.append((repr(error), known, informer.settled.is_set()))
+
+
+def broken(_obj: Object) -> list[str]:
     """An index function must not raise; here is what follows when one does."""
-    informer = make()
+    raise ValueError("a bug")
 
-    def broken(_obj: Object) -> list[str]:
-        raise ValueError("a bug")
 
-    informer.add_indexers({"broken": broken})
-    with capture_logs() as logs:
-        informer.start()
-        eventually(lambda: informer.failure)
+class TestDeath:
+    def test_of_a_thread_is_seen(self, make: Make) -> None:
+        deaths = Deaths()
+        informer = make(indexers={"broken": broken}, on_failure=deaths)
+        with capture_logs() as logs:
+            informer.start()
+            eventually(lambda: "informer_failed" in [entry["event"] for entry in logs])
         eventually(lambda: not informer.is_alive())
-    assert str(informer.failure) == "a bug"
-    assert "informer_failed" in [entry["event"] for entry in logs]
-    assert informer.settled.is_set()
-    assert not informer.has_synced()
+        assert deaths.told == [("ValueError('a bug')", True, True)]
+        assert str(informer.failure) == "a bug"
+        assert informer.settled.is_set()
+        assert not informer.has_synced()
+
+    def test_is_told_before_a_log_line_that_fails(
+        self, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class BrokenLog:
+            def exception(self, *_: object, **__: object) -> None:
+                raise BrokenPipeError
+
+        monkeypatch.setattr("informers.shared._log", BrokenLog())
+        monkeypatch.setattr(threading, "excepthook", lambda _: None)
+        deaths = Deaths()
+        informer = make(indexers={"broken": broken}, on_failure=deaths)
+        informer.start()
+        assert eventually(lambda: deaths.told) == [("ValueError('a bug')", True, True)]
+        eventually(lambda: not informer.is_alive())
+
+    def test_of_handlers_threads_is_told_once(self, make: Make) -> None:
+        deaths = Deaths()
+        informer = make(on_failure=deaths)
+
+        def leave(_obj: Object, _initial: bool) -> None:  # noqa: FBT001 - client-go's
+            raise SystemExit(3)
+
+        for _ in range(2):
+            informer.add_event_handler(ResourceEventHandlerFuncs(add=leave))
+        with capture_logs() as logs:
+            informer.start()
+            eventually(lambda: not informer.is_alive())
+            assert informer.join() == []
+        assert deaths.told == [("SystemExit(3)", True, True)]
+        assert "informer_failed" in [entry["event"] for entry in logs]
+
+    def test_is_no_stop(self, make: Make) -> None:
+        deaths = Deaths()
+        informer = make(on_failure=deaths)
+        informer.start()
+        eventually(informer.has_synced)
+        informer.stop()
+        assert informer.join() == []
+        assert (deaths.told, informer.failure) == ([], None)
 
 
 def test_the_age_of_the_last_message_grows(

@@ -29,6 +29,14 @@ def test_what_servers_and_networks_do_is_one_line(
     ]
 
 
+def test_a_recovery_is_no_news_to_most() -> None:
+    with capture_logs() as logs:
+        log_watch_error(SETS, None)
+    assert logs == [
+        {"log_level": "debug", "event": "watching_again", "resource": "replicasets.apps"}
+    ]
+
+
 def test_what_only_a_programmer_can_mend_comes_with_its_traceback() -> None:
     error = ValueError("the answer is not a list of objects")
     with capture_logs() as logs:
