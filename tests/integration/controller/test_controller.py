@@ -5,14 +5,18 @@ import secrets
 from typing import Any
 
 import pytest
+import yaml
 
-from hack.cluster.controlplane import ControlPlane
+from controller.reconcile import Reconciler
+from hack.cluster.controlplane import ControlPlane, KubectlError
 from tests.integration.controller.conftest import (
+    CRD,
     Pods,
     RunController,
     Storages,
     core_ca,
     core_certs,
+    manifest,
 )
 from tests.support.eventually import eventually
 
@@ -60,6 +64,7 @@ def test_a_second_look_writes_nothing(
     control_plane: ControlPlane,
     namespace: str,
     pods: Pods,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def versions() -> list[str]:
         objects = (
@@ -80,10 +85,17 @@ def test_a_second_look_writes_nothing(
             lambda: control_plane.kubectl_json(*replica_set)["status"].get("readyReplicas") == 1
         )
         before = versions()
+    looks: list[str] = []
+    reconcile = Reconciler.reconcile
+
+    def counted(self: Reconciler, name: str) -> float | None:
+        looks.append(name)
+        return reconcile(self, name)
+
+    monkeypatch.setattr(Reconciler, "reconcile", counted)
     with run_controller("--resync-period=1s"):
-        # The marker is reconciled after what was queued at the start, so that has been seen.
-        storages.create("marker", replicas=1)
-        storages.await_condition("marker", "Deployed", "EtcdProxyDeployed")
+        # Once at the start, and then for two resyncs.
+        eventually(lambda: looks.count("quiet") >= 3)
     assert versions() == before
 
 
@@ -382,3 +394,66 @@ def test_what_belongs_to_a_deleted_storage_is_collected(
         # The collector learns of a new CRD every 30 s only.
         for what in ("rs/etcd-rs-gone", "svc/etcd-gone"):
             control_plane.kubectl("wait", "-n", namespace, "--for=delete", what, "--timeout=90s")
+
+
+def test_an_object_of_a_crd_without_a_schema_harms_no_other(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+) -> None:
+    permissive = yaml.safe_load(CRD.read_text())
+    version = permissive["spec"]["versions"][0]
+    version["schema"]["openAPIV3Schema"] = {
+        "type": "object",
+        "x-kubernetes-preserve-unknown-fields": True,
+    }
+    odd = manifest("odd", {"caCertConfigMap": [{"name": "x"}]})
+    control_plane.kubectl("replace", "-f", "-", stdin=permissive)
+    try:
+        eventually(lambda: _created(control_plane, odd), what="the permissive CRD to be served")
+    finally:
+        control_plane.kubectl("apply", "-f", str(CRD))
+    with run_controller():
+        storages.create("fine")
+        storages.await_condition("fine", "Deployed", "EtcdProxyDeployed")
+        eventually(lambda: storages.condition("odd", "Deployed").get("reason") == "InvalidSpec")
+
+
+def _created(control_plane: ControlPlane, obj: dict[str, Any]) -> bool:
+    try:
+        control_plane.kubectl("create", "-f", "-", stdin=obj)
+    except KubectlError:
+        return False
+    return True
+
+
+def test_a_blocked_eviction_is_told_and_readiness_stays_true(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+    pods: Pods,
+) -> None:
+    with run_controller():
+        storages.create("held", replicas=2)
+        eventually(lambda: len(pods.of("held")) == 2)
+        pods.make_ready("held")
+        storages.await_condition("held", "Ready", "PodsReady")
+    budget = {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {"name": "held", "namespace": namespace},
+        "spec": {
+            "maxUnavailable": 0,
+            "selector": {"matchLabels": {"etcd.xmudrii.com/storage": "held"}},
+        },
+    }
+    control_plane.kubectl("create", "-f", "-", stdin=budget)
+    with run_controller("--etcd-proxy-image=example.org/etcd:new"):
+        eventually(lambda: len(pods.of("held")) == 3)
+        pods.make_ready("held")
+        storages.await_condition("held", "Progressing", "EvictionBlocked")
+        assert storages.get("held")["status"]["readyReplicas"] == 3
+        assert storages.condition("held", "Ready")["status"] == "True"

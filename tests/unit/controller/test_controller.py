@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from controller.api.conditions import find_condition
 from controller.controller import EtcdStorageController
 from controller.options import Options, parse_options
+from controller.reconcile import Reconciler
 from controller.resources import (
     CONFIG_MAPS,
     ETCD_STORAGES,
@@ -290,3 +291,40 @@ def test_a_stop_before_the_first_list_is_a_stop() -> None:
     found = Running()
     found.stop.set()
     assert found.start()
+
+
+def test_what_the_controller_says_in_a_status_is_no_news_to_it(
+    credentials: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure whose text varies would otherwise be tried again at once, for ever."""
+    names: list[str] = []
+    original = Reconciler.reconcile
+
+    def counted(self: Reconciler, name: str) -> float | None:
+        names.append(name)
+        return original(self, name)
+
+    monkeypatch.setattr(Reconciler, "reconcile", counted)
+    server = credentials.server
+    server.put(ETCD_STORAGES, etcd_storage("a"))
+    with running(credentials):
+        credentials.await_reason("EtcdProxyDeployed")
+        server.put(ETCD_STORAGES, etcd_storage("marker"))
+        credentials.await_reason("EtcdProxyDeployed", name="marker")
+        before = names.count("a")
+        server.edit(ETCD_STORAGES, "a", lambda obj: obj["status"].update(replicas=7))
+        server.put(ETCD_STORAGES, etcd_storage("later"))
+        credentials.await_reason("EtcdProxyDeployed", name="later")
+        assert names.count("a") == before
+        server.edit(ETCD_STORAGES, "a", lambda obj: obj["spec"].update(replicas=3))
+        eventually(lambda: names.count("a") > before)
+
+
+def test_an_informer_that_dies_ends_the_program_as_failed(credentials: Running) -> None:
+    controller = controller_of(credentials.server, RealClock())
+    with ThreadPoolExecutor(1) as pool, capture_logs():
+        run = pool.submit(controller.run, credentials.stop)
+        (informer, *_) = controller._factory.informers()
+        eventually(informer.has_synced)
+        controller._informer_died(informer, RuntimeError("a bug"))
+        assert run.result(timeout=10) is False
