@@ -10,7 +10,12 @@ from informers import ApiError
 from tests.support.memoryserver import MemoryServer
 from tests.support.objects import NAMESPACE, pod
 
-SERVICE = {"metadata": {"name": "s", "namespace": NAMESPACE}, "spec": {"selector": {"a": "b"}}}
+SERVICE = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "s", "namespace": NAMESPACE},
+    "spec": {"selector": {"a": "b"}, "ports": [{"port": 1}]},
+}
 
 
 @pytest.fixture
@@ -66,7 +71,7 @@ def test_a_budget_that_refuses_is_no_failure_of_the_write(
 ) -> None:
     seen = server.put(PODS, pod("p"))["metadata"]
     server.failures["create Pod/eviction p"] = ApiError(429, "TooManyRequests", "the budget")
-    with pytest.raises(EvictionBlocked, match="pod p .*the budget"):
+    with pytest.raises(EvictionBlocked, match=r"pod p .*the budget"):
         writer.carry_out(Evict("p", seen["uid"], seen["resourceVersion"]))
 
 
