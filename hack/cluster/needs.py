@@ -50,7 +50,7 @@ def check_root() -> None:
 
 def root(user: int) -> str | None:
     """Complain about another user than root."""
-    return None if user == 0 else "a node needs root: sudo make demo"
+    return None if user == 0 else "a node needs root: run it with sudo, as in: sudo make demo"
 
 
 def packages(names: list[str]) -> str | None:

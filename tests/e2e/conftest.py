@@ -6,29 +6,18 @@ from pathlib import Path
 import pytest
 
 from hack.cluster import cache
-from hack.cluster.errors import ClusterError
 from hack.cluster.node import Node, prepare
+from tests.support.suites import build_first, mark
 
 _FOLDER = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(_FOLDER):
-            item.add_marker(pytest.mark.e2e)
+    mark(items, _FOLDER, pytest.mark.e2e)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build before the first test: in a fixture the minutes would count as that test's time."""
-    wanted = any(item.path.is_relative_to(_FOLDER) for item in session.items)
-    if not wanted or session.config.getoption("collectonly"):
-        return
-    capture = session.config.pluginmanager.getplugin("capturemanager")
-    try:
-        with capture.global_and_fixture_disabled():
-            prepare(print)
-    except ClusterError as error:
-        pytest.exit(str(error), returncode=1)
+    build_first(session, _FOLDER, lambda: prepare(print))
 
 
 @pytest.fixture(scope="session")

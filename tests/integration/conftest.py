@@ -9,29 +9,18 @@ import pytest
 
 from hack.cluster import binaries, components
 from hack.cluster.controlplane import ControlPlane
-from hack.cluster.errors import ClusterError
 from tests.support.eventually import eventually
+from tests.support.suites import build_first, mark
 
 _FOLDER = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.path.is_relative_to(_FOLDER):
-            item.add_marker(pytest.mark.integration)
+    mark(items, _FOLDER, pytest.mark.integration)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Build before the first test: in a fixture the minutes would count as that test's time."""
-    wanted = any(item.path.is_relative_to(_FOLDER) for item in session.items)
-    if not wanted or session.config.getoption("collectonly"):
-        return
-    capture = session.config.pluginmanager.getplugin("capturemanager")
-    try:
-        with capture.global_and_fixture_disabled():
-            binaries.ensure(*components.CONTROL_PLANE)
-    except ClusterError as error:
-        pytest.exit(str(error), returncode=1)
+    build_first(session, _FOLDER, lambda: binaries.ensure(*components.CONTROL_PLANE))
 
 
 @pytest.fixture(scope="session")

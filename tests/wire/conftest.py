@@ -1,20 +1,15 @@
 """What the wire tests share: real time, no stray threads."""
 
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from informers.client import Client
 from tests.support.apiserver import ApiServer
+from tests.support.threads import no_stray_threads
 from workqueue.clock import RealClock
 
-
-@pytest.fixture(autouse=True)
-def _no_stray_threads() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    assert set(threading.enumerate()) <= before
+_no_stray_threads = pytest.fixture(autouse=True)(no_stray_threads)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hack.cluster.preflight import PreflightError
 
 def test_root() -> None:
     assert needs.root(0) is None
-    assert needs.root(1000) == "a node needs root: sudo make demo"
+    assert needs.root(1000) == "a node needs root: run it with sudo, as in: sudo make demo"
 
 
 def test_packages_are_named_in_one_command() -> None:

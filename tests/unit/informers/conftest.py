@@ -1,19 +1,12 @@
 """What the tests of the informers share."""
 
-import threading
-from collections.abc import Iterator
-
 import pytest
 
 from tests.support.clock import FakeClock
 from tests.support.listerwatcher import InstantClock
+from tests.support.threads import no_stray_threads
 
-
-@pytest.fixture(autouse=True)
-def _no_stray_threads() -> Iterator[None]:
-    before = set(threading.enumerate())
-    yield
-    assert set(threading.enumerate()) <= before
+_no_stray_threads = pytest.fixture(autouse=True)(no_stray_threads)
 
 
 @pytest.fixture

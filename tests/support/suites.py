@@ -1,0 +1,28 @@
+"""What the suites on real components share: their marker, and that building comes first."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from hack.cluster.errors import ClusterError
+
+
+def mark(items: Iterable[pytest.Item], folder: Path, marker: pytest.MarkDecorator) -> None:
+    """Mark every test under `folder`."""
+    for item in items:
+        if item.path.is_relative_to(folder):
+            item.add_marker(marker)
+
+
+def build_first(session: pytest.Session, folder: Path, build: Callable[[], object]) -> None:
+    """Build before the first test: in a fixture the minutes would count as that test's time."""
+    wanted = any(item.path.is_relative_to(folder) for item in session.items)
+    if not wanted or session.config.getoption("collectonly"):
+        return
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    try:
+        with capture.global_and_fixture_disabled():
+            build()
+    except ClusterError as error:
+        pytest.exit(str(error), returncode=1)
