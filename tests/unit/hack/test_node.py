@@ -61,6 +61,6 @@ def test_a_folder_that_the_node_could_not_see(place: str) -> None:
     assert complaint.endswith("export ETCDPROXY_CACHE=/a/folder/elsewhere")
 
 
-@pytest.mark.parametrize("place", ["/root/.cache", "/home/me/.cache", "/running", "/var/library"])
+@pytest.mark.parametrize("place", ["/srv/.cache", "/opt/me/.cache", "/running", "/var/library"])
 def test_a_folder_that_the_node_sees(place: str) -> None:
     assert needs.place(Path(place)) is None
