@@ -47,7 +47,7 @@ _log = structlog.get_logger("controller.reconcile")
 
 @dataclass(frozen=True, slots=True)
 class Listers:
-    """The caches that a reconcile reads; it asks the server for nothing."""
+    """The caches that a reconcile reads."""
 
     storages: Lister
     replica_sets: Lister
