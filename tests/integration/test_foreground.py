@@ -32,7 +32,9 @@ def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running
         (assets / name).symlink_to(path)
     monkeypatch.setenv("KUBEBUILDER_ASSETS", str(assets))
     monkeypatch.setenv("ETCDPROXY_CACHE", str(tmp_path / "cache"))
-    command = [sys.executable, "-m", "hack.cluster", "control-plane"]
+    # Whoever started the tests may ignore Ctrl-C, as a shell has its background jobs do.
+    command = ["env", "--default-signal=INT", sys.executable]
+    command += ["-m", "hack.cluster", "control-plane"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         greeting = [process.stdout.readline() for _ in range(3)]
