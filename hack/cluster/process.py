@@ -135,6 +135,8 @@ class Process:
         except OSError as error:
             raise ProcessError(f"{self.name} cannot be started: {error}") from error
         self._write_record(self._child.pid)
+        if self._tied:
+            _await_tie(self._child.pid)
 
     def _write_record(self, pid: int) -> None:
         # One that has ended already needs no record: `check` tells why.
@@ -225,3 +227,13 @@ def _describe(returncode: int) -> str:
     if returncode < 0:
         return signal.Signals(-returncode).name
     return f"exit code {returncode}"
+
+
+def _await_tie(pid: int) -> None:
+    """Wait the millisecond until `setpriv` has become the program, or has failed.
+
+    Only then is the child tied: a death of ours before that would not reach it.
+    """
+    comm = Path(f"/proc/{pid}/comm")
+    while Identity.of(pid) and comm.read_text().strip() == _TIE[0]:
+        threading.Event().wait(0.001)
