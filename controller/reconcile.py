@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 
 from controller import events
+from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage, name_problem, read_storage
 from controller.dataplane import CoreEtcd, DataPlane, Desired, core_ca, core_problem
 from controller.dataplane.interface import replica_set_name, service_name
@@ -29,7 +30,6 @@ from controller.status import (
     NOT_SUPPORTED,
     WRITE_FAILED,
     Observed,
-    Problem,
     desired_status,
 )
 from controller.writer import EVICTION_PAUSE, EvictionBlocked, Writer, is_stale
@@ -108,8 +108,7 @@ class Reconciler:
             )
         if message := self.dataplane.unsupported(storage):
             return Problem(NOT_SUPPORTED, message)
-        missing = core_problem(self.core, snapshot.core_config_map, snapshot.core_secret)
-        return Problem(missing.reason, missing.message) if missing else None
+        return core_problem(self.core, snapshot.core_config_map, snapshot.core_secret)
 
     def _exists(self, storage: EtcdStorage) -> bool:
         """Ask the server whether `storage` is still there, unless it is so new that it must be.

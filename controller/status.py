@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from controller.api.conditions import Condition, merge_conditions
+from controller.api.conditions import Condition, Problem, merge_conditions
 from controller.api.storage import EtcdStorage
 from controller.dataplane.rolling import is_ready, is_terminating, pod_revision
 
@@ -30,14 +30,6 @@ EVICTION_BLOCKED: Final = "EvictionBlocked"
 PODS_UP_TO_DATE: Final = "PodsUpToDate"
 
 Json = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """Why a storage is not deployed; the reason is CamelCase, the message says what to do."""
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,14 @@ class Condition:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a storage is not deployed; the reason is CamelCase, the message says what to do."""
+
+    reason: str
+    message: str
+
+
 def merge_conditions(
     current: Sequence[Mapping[str, Any]],
     wanted: Iterable[Condition],

@@ -4,14 +4,13 @@ The rest of the controller sees a data plane only through `DataPlane`: a pure fu
 storage and the facts about the core to the objects that should exist.
 """
 
-from controller.dataplane.core import CoreEtcd, CoreProblem, core_ca, core_problem
+from controller.dataplane.core import CoreEtcd, core_ca, core_problem
 from controller.dataplane.interface import DataPlane, Desired
 from controller.dataplane.proxy import ProxyDataPlane
 from controller.dataplane.rolling import RollingStep, rolling_step
 
 __all__ = [
     "CoreEtcd",
-    "CoreProblem",
     "DataPlane",
     "Desired",
     "ProxyDataPlane",

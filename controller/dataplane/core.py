@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from controller.api.conditions import Problem
+
 CA_KEY: Final = "ca.pem"
 CERT_KEY: Final = "client.pem"
 KEY_KEY: Final = "client-key.pem"
@@ -25,32 +27,24 @@ class CoreEtcd:
         return self.urls[0].startswith("https://")
 
 
-@dataclass(frozen=True, slots=True)
-class CoreProblem:
-    """What keeps the proxies from reaching the core, told to the operator."""
-
-    reason: str
-    message: str
-
-
 def core_problem(
     core: CoreEtcd, config_map: Mapping[str, Any] | None, secret: Mapping[str, Any] | None
-) -> CoreProblem | None:
+) -> Problem | None:
     """Check the objects that hold the core's CA and our client pair; None if all is there."""
     if not core.tls:
         return None
     if config_map is None:
-        return CoreProblem("CoreCAMissing", _missing("ConfigMap", core.ca_config_map, CA_KEY))
+        return Problem("CoreCAMissing", _missing("ConfigMap", core.ca_config_map, CA_KEY))
     if not (config_map.get("data") or {}).get(CA_KEY, "").strip():
-        return CoreProblem(
+        return Problem(
             "CoreCAMissing", f"ConfigMap {core.ca_config_map} has no key {CA_KEY}, or it is empty"
         )
     if secret is None:
         keys = f"{CERT_KEY} and {KEY_KEY}"
-        return CoreProblem("CoreCertsMissing", _missing("Secret", core.certs_secret, keys))
+        return Problem("CoreCertsMissing", _missing("Secret", core.certs_secret, keys))
     absent = [key for key in (CERT_KEY, KEY_KEY) if not _decoded(secret, key).strip()]
     if absent:
-        return CoreProblem(
+        return Problem(
             "CoreCertsMissing",
             f"Secret {core.certs_secret} has no key {' and no key '.join(absent)}, or it is empty",
         )

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.api.conditions import find_condition
+from controller.api.conditions import Problem, find_condition
 from controller.ownership import merge_patch
 from controller.status import (
     NAME_CONFLICT,
     Observed,
-    Problem,
     desired_status,
 )
 from tests.support.memoryserver import apply_merge_patch
