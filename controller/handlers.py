@@ -1,8 +1,8 @@
 """What informers are given: who is to be reconciled for an object, and what went wrong."""
 
 import threading
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
 
 import structlog
 
@@ -18,35 +18,45 @@ KeyFunction = Callable[[Json], list[str]]
 Matters = Callable[[Json, Json], bool]
 """Whether the step from an old object to a new one is worth a look."""
 
+LOW_PRIORITY: Final = -100
+"""In the queue, for what no change has brought up. The value is controller-runtime's."""
+
 _log = structlog.get_logger("controller.watch")
 
 
 class EnqueueHandler:
-    """Puts the names of the storages that an object concerns into the queue."""
+    """Puts the names of the storages that an object concerns into the queue.
+
+    A change goes before what is looked at only because the program has started or because it is
+    time for a resync. That has `LOW_PRIORITY`: it is taken in order, and only while no storage
+    that changed is waiting. This starves nobody as long as the workers keep up with the changes: a
+    storage waits once, however often it changes, and one that fails stays away longer each time.
+    A storage that changes while it waits with low priority is lifted.
+    """
 
     def __init__(self, queue: Queue[str], keys: KeyFunction, matters: Matters) -> None:
         self._queue = queue
         self._keys = keys
         self._matters = matters
 
-    def on_add(self, obj: Json, is_in_initial_list: bool) -> None:  # noqa: ARG002, FBT001 - client-go's signature
-        self._enqueue(obj)
+    def on_add(self, obj: Json, is_in_initial_list: bool) -> None:  # noqa: FBT001 - client-go's signature
+        self._enqueue(self._keys(obj), LOW_PRIORITY if is_in_initial_list else 0)
 
     def on_update(self, old: Json, new: Json) -> None:
         if not self._matters(old, new):
             return
         # The old one as well: a label taken away concerns the storage that it named.
-        for name in {*self._keys(old), *self._keys(new)}:
-            self._queue.add(name)
+        names = {*self._keys(old), *self._keys(new)}
+        self._enqueue(names, LOW_PRIORITY if _version(old) == _version(new) else 0)
 
     def on_delete(self, obj: Json | DeletedFinalStateUnknown) -> None:
         known = obj.obj if isinstance(obj, DeletedFinalStateUnknown) else obj
         if known is not None:
-            self._enqueue(known)
+            self._enqueue(self._keys(known), 0)
 
-    def _enqueue(self, obj: Json) -> None:
-        for name in self._keys(obj):
-            self._queue.add(name)
+    def _enqueue(self, names: Iterable[str], priority: int) -> None:
+        for name in names:
+            self._queue.add(name, priority=priority)
 
 
 class WatchErrorLog:

@@ -11,7 +11,8 @@ Which class, each one being the one before and a little more:
 - `DelayingQueue`: `add_after` for "look again in an hour".
 - `RateLimitingQueue`: `add_rate_limited` for "that failed, try again", with a delay that a
   `RateLimiter` decides. This is the one for a controller, with
-  `default_controller_rate_limiter` unless there is a reason for another.
+  `default_controller_rate_limiter` unless there is a reason for another; priorities are one, see
+  below.
 
 Prometheus metrics are in `workqueue.metrics`, which is to be imported by itself: the queues need
 no Prometheus. Everything here may be called from any thread. A worker looks like this:
@@ -48,6 +49,19 @@ apples attempt 2
 apples attempt 3
 >>> queue.num_requeues("apples"), len(queue)
 (0, 0)
+
+What may wait gets a lower priority, and keeps it when it is tried again. With priorities an
+`ItemExponentialFailureRateLimiter` is enough: there is no need to slow down all keys for the sake
+of those that have something new to do.
+
+>>> queue.add("restored", priority=-100)
+>>> queue.add("changed")
+>>> for _ in range(2):
+...     key = queue.get()
+...     print(key)
+...     queue.done(key)
+changed
+restored
 
 After `shut_down` workers get what still waits in line, then learn that they may go:
 

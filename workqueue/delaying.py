@@ -13,38 +13,45 @@ from workqueue.clock import REAL_CLOCK, Clock
 from workqueue.queue import K, MetricsProvider, Queue
 
 _MAX_WAIT: Final = 10.0
-"""Seconds after which the waiting thread looks again in any case: client-go's heartbeat. It also
-makes every delay a possible one: `threading` refuses to wait for infinity."""
+"""Seconds after which the waiting thread looks again in any case: client-go's heartbeat. There it
+is a safety net; here no wake-up can be lost, because the heap is only touched with the lock held.
+But it makes every delay a possible one: `threading` refuses to wait for infinity."""
 
 
 class _WaitingItems(Generic[K]):
-    """Items by the time they are due, each once and with the earliest time it was given."""
+    """Items by the time they are due, each once.
+
+    Of all that was asked for an item, the earliest time and the highest priority count.
+    """
 
     def __init__(self) -> None:
-        self._ready_at: dict[K, float] = {}
+        self._asked: dict[K, tuple[float, int]] = {}  # time and priority
         # Entries that an earlier time has replaced stay until they come up or are swept. The
         # count makes equal times first in, first out, and keeps items from being compared.
         self._heap: list[tuple[float, int, K]] = []
         self._count = itertools.count()
 
-    def insert(self, item: K, ready_at: float) -> None:
-        """Let `item` be due at `ready_at`, unless it is due before that anyway."""
-        known = self._ready_at.get(item)
-        if known is not None and known <= ready_at:
-            return
-        self._ready_at[item] = ready_at
+    def insert(self, item: K, ready_at: float, priority: int) -> None:
+        """Let `item` be due at `ready_at` with `priority`, if not earlier or higher anyway."""
+        known = self._asked.get(item)
+        if known is not None:
+            priority = max(priority, known[1])
+            if known[0] <= ready_at:
+                self._asked[item] = known[0], priority
+                return
+        self._asked[item] = ready_at, priority
         heapq.heappush(self._heap, (ready_at, next(self._count), item))
-        if len(self._heap) > 2 * len(self._ready_at):
+        if len(self._heap) > 2 * len(self._asked):
             self._sweep()
 
-    def pop_ready(self, now: float) -> list[K]:
-        """Take out all items that are due, in the order of their times."""
+    def pop_ready(self, now: float) -> list[tuple[K, int]]:
+        """Take out all items that are due, in the order of their times, with their priorities."""
         ready = []
         while self._heap and self._heap[0][0] <= now:
             entry = heapq.heappop(self._heap)
             if self._is_current(entry):
-                ready.append(entry[2])
-                del self._ready_at[entry[2]]
+                _, priority = self._asked.pop(entry[2])
+                ready.append((entry[2], priority))
         return ready
 
     def next_ready_at(self) -> float | None:
@@ -52,7 +59,8 @@ class _WaitingItems(Generic[K]):
         return self._heap[0][0] if self._heap else None
 
     def _is_current(self, entry: tuple[float, int, K]) -> bool:
-        return self._ready_at.get(entry[2]) == entry[0]
+        asked = self._asked.get(entry[2])
+        return asked is not None and asked[0] == entry[0]
 
     def _sweep(self) -> None:
         """Drop replaced entries.
@@ -86,20 +94,27 @@ class DelayingQueue(Queue[K]):
         )
         self._thread.start()
 
-    def add_after(self, item: K, delay: float) -> None:
+    def add_after(self, item: K, delay: float, *, priority: int | None = None) -> None:
         """Add `item` in `delay` seconds, at once if that is not above 0. Ignored once shut down.
 
-        An item that waits already comes at the earlier of the two times, once. `add` does not
+        An item that waits already comes at the earlier of the two times, once, and with the higher
+        of the two priorities. It takes its place in line when its time has come. `add` does not
         cancel the wait: the item comes now and then again.
+
+        Without a `priority` an item that is added by the worker who has it, so before `done`,
+        keeps the one that it came with; any other gets 0.
         """
         with self._lock:
             if self._shutting_down:
                 return
-            self._metrics.retry()
+            if self._metrics is not None:
+                self._metrics.retry()
+            if priority is None:
+                priority = self._processing.get(item, 0)
             if delay <= 0:
-                self.add(item)
+                self.add(item, priority=priority)
             else:
-                self._add_at(item, self._clock.monotonic() + delay)
+                self._add_at(item, self._clock.monotonic() + delay, priority)
 
     def shut_down(self) -> None:
         """As `Queue.shut_down`; what waits is dropped, and the waiting thread has ended."""
@@ -111,9 +126,9 @@ class DelayingQueue(Queue[K]):
         super().shut_down_with_drain()
         self._end_thread()
 
-    def _add_at(self, item: K, ready_at: float) -> None:
+    def _add_at(self, item: K, ready_at: float, priority: int) -> None:
         before = self._waiting.next_ready_at()
-        self._waiting.insert(item, ready_at)
+        self._waiting.insert(item, ready_at, priority)
         if self._waiting.next_ready_at() != before:
             self._wake.notify()
 
@@ -121,8 +136,8 @@ class DelayingQueue(Queue[K]):
         with self._lock:
             while not self._shutting_down:
                 now = self._clock.monotonic()
-                for item in self._waiting.pop_ready(now):
-                    self.add(item)
+                for item, priority in self._waiting.pop_ready(now):
+                    self.add(item, priority=priority)
                 self._clock.wait_on(self._wake, self._wait_seconds(now))
 
     def _wait_seconds(self, now: float) -> float:

@@ -2,18 +2,19 @@
 
 A key is in up to two of three places:
 
-- `_dirty`: it needs work. Every key that was added and has not been handed out since.
-- `_processing`: a worker has it.
+- `_dirty`: it needs work, with this priority. Every key that was added and has not been handed
+  out since.
+- `_processing`: a worker has it, and got it with this priority.
 - `_queue`: the order in which keys are handed out. Exactly the keys that are dirty and not in
   processing; a key that becomes dirty while a worker has it is queued when the worker is done.
 """
 
 import threading
-from collections import deque
 from collections.abc import Hashable
 from typing import Generic, Protocol, TypeVar
 
 from workqueue.clock import REAL_CLOCK, Clock
+from workqueue.priority import PriorityFifo
 
 K = TypeVar("K", bound=Hashable)
 
@@ -48,24 +49,12 @@ class MetricsProvider(Protocol):
     def queue_metrics(self, name: str, clock: Clock) -> QueueMetrics: ...
 
 
-class _NoMetrics:
-    """Counts nothing: the metrics of a queue without a name or without a provider."""
-
-    def add(self, item: Hashable) -> None:
-        pass
-
-    def get(self, item: Hashable) -> None:
-        pass
-
-    def done(self, item: Hashable) -> None:
-        pass
-
-    def retry(self) -> None:
-        pass
-
-
 class Queue(Generic[K]):
     """Distinct keys, first in, first out. Every method may be called from any thread.
+
+    Of keys with different priorities the higher go first, and the others when none of those waits:
+    there is no share for them. The order is that of controller-runtime's priority queue; all else
+    is as in the queue without priorities.
 
     Keys are compared as dictionary keys are, and the queue holds no key longer than it needs to.
     """
@@ -79,7 +68,7 @@ class Queue(Generic[K]):
     ) -> None:
         """`name` tells the queues of one `metrics` apart; without it nothing is measured."""
         self._clock = clock
-        self._metrics: QueueMetrics = _NoMetrics()
+        self._metrics: QueueMetrics | None = None
         if metrics is not None and name:
             self._metrics = metrics.queue_metrics(name, clock)
         # One lock for all layers. It can be taken again by its holder, so that an outer layer
@@ -87,9 +76,10 @@ class Queue(Generic[K]):
         self._lock = threading.RLock()
         self._available = threading.Condition(self._lock)
         self._drained = threading.Condition(self._lock)
-        self._queue: deque[K] = deque()
-        self._dirty: set[K] = set()
-        self._processing: set[K] = set()
+        self._idle = 0  # workers in `get` that have nothing to do
+        self._queue: PriorityFifo[K] = PriorityFifo()
+        self._dirty: dict[K, int] = {}
+        self._processing: dict[K, int] = {}
         self._shutting_down = False
         self._draining = False
 
@@ -104,27 +94,36 @@ class Queue(Generic[K]):
         with self._lock:
             return self._shutting_down
 
-    def add(self, item: K) -> None:
-        """Mark `item` as needing work. Ignored once shut down."""
+    def add(self, item: K, *, priority: int = 0) -> None:
+        """Mark `item` as needing work. Ignored once shut down.
+
+        If it needs work already, all that can change is its priority, and that can only rise;
+        then it goes behind everything that has the higher one.
+        """
         with self._lock:
-            if self._shutting_down or item in self._dirty:
+            if self._shutting_down:
                 return
-            self._metrics.add(item)
-            self._dirty.add(item)
+            asked = self._dirty.get(item)
+            if asked is not None:
+                self._raise_priority(item, asked, priority)
+                return
+            if self._metrics is not None:
+                self._metrics.add(item)
+            self._dirty[item] = priority
             if item not in self._processing:
-                self._enqueue(item)
+                self._enqueue(item, priority)
 
     def get(self) -> K:
         """Wait for the next item, and take it until `done`. Raises `ShutDown` at the end."""
         with self._lock:
-            while not self._queue and not self._shutting_down:
-                self._available.wait()
-            if not self._queue:
-                raise ShutDown
-            item = self._queue.popleft()
-            self._dirty.remove(item)
-            self._processing.add(item)
-            self._metrics.get(item)
+            while not self._queue:
+                if self._shutting_down:
+                    raise ShutDown
+                self._await_item()
+            item = self._queue.pop()
+            self._processing[item] = self._dirty.pop(item)
+            if self._metrics is not None:
+                self._metrics.get(item)
             return item
 
     def done(self, item: K) -> None:
@@ -136,11 +135,12 @@ class Queue(Generic[K]):
         with self._lock:
             if item not in self._processing:
                 return
-            self._metrics.done(item)
-            self._processing.remove(item)
+            if self._metrics is not None:
+                self._metrics.done(item)
+            del self._processing[item]
             if item in self._dirty:
-                self._enqueue(item)
-            if not self._processing:
+                self._enqueue(item, self._dirty[item])
+            if self._draining and not self._processing:
                 self._drained.notify_all()
 
     def shut_down(self) -> None:
@@ -168,6 +168,20 @@ class Queue(Generic[K]):
         self._shutting_down = True
         self._available.notify_all()
 
-    def _enqueue(self, item: K) -> None:
-        self._queue.append(item)
-        self._available.notify()
+    def _raise_priority(self, item: K, asked: int, priority: int) -> None:
+        if priority > asked:
+            self._dirty[item] = priority
+            if item not in self._processing:
+                self._queue.move(item, asked, priority)
+
+    def _enqueue(self, item: K, priority: int) -> None:
+        self._queue.push(item, priority)
+        if self._idle:
+            self._available.notify()
+
+    def _await_item(self) -> None:
+        self._idle += 1
+        try:
+            self._available.wait()
+        finally:
+            self._idle -= 1

@@ -25,7 +25,10 @@ class RateLimitingQueue(DelayingQueue[K]):
         self._rate_limiter = rate_limiter
 
     def add_rate_limited(self, item: K) -> None:
-        """Add `item` when the limiter says; counts as a failure of it."""
+        """Add `item` when the limiter says; counts as a failure of it.
+
+        With the priority that it came with, if the worker who has it says so before `done`.
+        """
         self.add_after(item, self._rate_limiter.when(item))
 
     def forget(self, item: K) -> None:

@@ -1,5 +1,6 @@
 """The queue against a model of it, step by step; then under real threads."""
 
+import itertools
 import sys
 import threading
 from collections import Counter
@@ -16,60 +17,65 @@ from workqueue import DelayingQueue, ShutDown
 
 KEYS = st.sampled_from("abcde")
 SECONDS = st.sampled_from([0, 1, 2, 3, 5, 12, 25])
+PRIORITIES = st.sampled_from([0, 0, 0, -100, -1, 1])
+OPTIONAL_PRIORITIES = st.sampled_from([None, None, 0, -100, 1])
 
 
 class QueueMachine(RuleBasedStateMachine):
     """This thread does what producers and workers would; only the waiting thread is another.
 
-    The model is the plainest thing that could be right: a list of what is ready, a set of what is
-    taken, of these the dirty ones, and for each waiting key the time that it is due and its turn
-    among those of the same time.
+    The model is the plainest thing that could be right: for each ready key its negated priority
+    and its turn among those of the same priority; the keys that are taken with the priority that
+    they came with, and of these the dirty ones with the highest that was asked for since; and for
+    each waiting key the time that it is due, its turn among those of the same time, its priority.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
         self.queue: DelayingQueue[str] = DelayingQueue(clock=self.clock)
-        self.ready: list[str] = []
-        self.taken: set[str] = set()
-        self.dirty: set[str] = set()
-        self.due: dict[str, tuple[float, int]] = {}
+        self.turns = itertools.count()
+        self.ready: dict[str, tuple[int, int]] = {}
+        self.taken: dict[str, int] = {}
+        self.dirty: dict[str, int] = {}
+        self.due: dict[str, tuple[float, int, int]] = {}
         self.adds: Counter[str] = Counter()
         self.deliveries: Counter[str] = Counter()
         self.owed: set[str] = set()
 
-    @rule(key=KEYS)
-    def add(self, key: str) -> None:
-        self.queue.add(key)
+    @rule(key=KEYS, priority=PRIORITIES)
+    def add(self, key: str, priority: int) -> None:
+        self.queue.add(key, priority=priority)
         self.adds[key] += 1
-        self.becomes_dirty(key)
+        self.becomes_dirty(key, priority)
 
-    @rule(key=KEYS, delay=SECONDS)
-    def add_after(self, key: str, delay: int) -> None:
-        self.queue.add_after(key, delay)
+    @rule(key=KEYS, delay=SECONDS, priority=OPTIONAL_PRIORITIES)
+    def add_after(self, key: str, delay: int, priority: int | None) -> None:
+        self.queue.add_after(key, delay, priority=priority)
         self.adds[key] += 1
-        ready_at = self.clock.monotonic() + delay
+        if priority is None:
+            priority = self.taken.get(key, 0)
         if delay == 0:
-            self.becomes_dirty(key)
-        elif key not in self.due or ready_at < self.due[key][0]:
-            self.due[key] = ready_at, self.adds.total()
+            self.becomes_dirty(key, priority)
+        else:
+            self.waits(key, self.clock.monotonic() + delay, priority)
 
     @rule(seconds=SECONDS)
     def time_passes(self, seconds: int) -> None:
         self.clock.step_under(self.queue._lock, seconds)
         now = self.clock.monotonic()
-        for (ready_at, _), key in sorted((due, key) for key, due in self.due.items()):
+        for (ready_at, _, priority), key in sorted((due, key) for key, due in self.due.items()):
             if ready_at <= now:
                 del self.due[key]
-                self.becomes_dirty(key)
+                self.becomes_dirty(key, priority)
 
     @precondition(lambda self: self.ready)
     @rule()
     def get(self) -> None:
         key = self.queue.get()
         assert key not in self.taken, "two workers have it"
-        assert key == self.ready.pop(0), "first in, first out"
-        self.taken.add(key)
+        assert key == min(self.ready, key=lambda key: self.ready[key]), "by priority and turn"
+        self.taken[key] = -self.ready.pop(key)[0]
         self.owed.remove(key)
         self.deliveries[key] += 1
 
@@ -107,22 +113,28 @@ class QueueMachine(RuleBasedStateMachine):
         finally:
             self.queue.shut_down()
 
-    def becomes_dirty(self, key: str) -> None:
+    def becomes_dirty(self, key: str, priority: int) -> None:
         self.owed.add(key)
         if key in self.taken:
-            self.dirty.add(key)
-        elif key not in self.ready:
-            self.ready.append(key)
+            self.dirty[key] = max(priority, self.dirty.get(key, priority))
+        elif key not in self.ready or self.ready[key][0] > -priority:
+            self.ready[key] = -priority, next(self.turns)
+
+    def waits(self, key: str, ready_at: float, priority: int) -> None:
+        turn = next(self.turns)
+        if key in self.due:
+            priority = max(priority, self.due[key][2])
+            ready_at, turn = min((ready_at, turn), self.due[key][:2])
+        self.due[key] = ready_at, turn, priority
 
     def is_done(self, key: str) -> None:
         self.queue.done(key)
-        self.taken.remove(key)
+        del self.taken[key]
         if key in self.dirty:
-            self.dirty.remove(key)
-            self.ready.append(key)
+            self.ready[key] = -self.dirty.pop(key), next(self.turns)
 
 
-QueueMachine.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestQueueAgainstItsModel = QueueMachine.TestCase
 
 
@@ -150,7 +162,7 @@ class Storm:
                 self.latest[key] += 1
                 self.adds += 1
             if number % 3:
-                self.queue.add(key)
+                self.queue.add(key, priority=-(number % 2))
             else:
                 self.queue.add_after(key, (number % 5) * 0.0005)
 

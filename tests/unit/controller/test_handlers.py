@@ -29,11 +29,17 @@ def queue() -> Queue[str]:
     return Queue("test")
 
 
-def drain(queue: Queue[str]) -> list[str]:
+def in_order(queue: Queue[str]) -> list[str]:
+    """Take out what is queued."""
     names = [queue.get() for _ in range(len(queue))]
     for name in names:
         queue.done(name)
-    return sorted(names)
+    return names
+
+
+def drain(queue: Queue[str]) -> list[str]:
+    """Take out what is queued, whatever its order."""
+    return sorted(in_order(queue))
 
 
 def test_a_storage_is_queued_by_its_name_whatever_happens_to_it(queue: Queue[str]) -> None:
@@ -49,6 +55,40 @@ def test_a_storage_is_queued_by_its_name_whatever_happens_to_it(queue: Queue[str
     for happen in happenings:
         happen()
         assert drain(queue) == ["a"]
+
+
+def test_changes_go_before_the_first_list_and_resyncs(queue: Queue[str]) -> None:
+    def version(name: str, number: str) -> Json:
+        return {"metadata": {"name": name, "resourceVersion": number}}
+
+    handler = EnqueueHandler(queue, own_name, always)
+    handler.on_add(version("listed", "1"), is_in_initial_list=True)
+    handler.on_update(version("resynced", "2"), version("resynced", "2"))
+    handler.on_add(version("listed-2", "3"), is_in_initial_list=True)
+    handler.on_add(version("made", "4"), is_in_initial_list=False)
+    handler.on_update(version("changed", "5"), version("changed", "6"))
+    handler.on_delete(version("gone", "7"))
+    handler.on_delete(DeletedFinalStateUnknown("gone-unseen", version("gone-unseen", "8")))
+    changes = ["made", "changed", "gone", "gone-unseen"]
+    assert in_order(queue) == [*changes, "listed", "resynced", "listed-2"]
+
+
+def test_a_change_of_what_waits_since_the_start_lifts_it(queue: Queue[str]) -> None:
+    handler = EnqueueHandler(queue, own_name, always)
+    for name in ("a", "b", "c"):
+        handler.on_add(etcd_storage(name), is_in_initial_list=True)
+    handler.on_add(etcd_storage("b"), is_in_initial_list=False)
+    handler.on_update(etcd_storage("b"), etcd_storage("b"))
+    assert in_order(queue) == ["b", "a", "c"]
+
+
+def test_a_priority_that_is_given_is_kept(queue: Queue[str]) -> None:
+    handler = EnqueueHandler(queue, own_name, always)
+    for name, priority in (("urgent", 1), ("below", -101), ("above", -99)):
+        queue.add(name, priority=priority)
+    for name in ("urgent", "a", "above"):
+        handler.on_add(etcd_storage(name), is_in_initial_list=True)
+    assert in_order(queue) == ["urgent", "above", "a", "below"]
 
 
 def test_a_label_that_changes_concerns_the_old_storage_too(queue: Queue[str]) -> None:

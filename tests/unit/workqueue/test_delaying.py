@@ -139,12 +139,81 @@ def test_drain_ends_the_thread_and_drops_what_waits(
         queue.get()
 
 
+def test_of_an_item_that_waits_the_earliest_time_and_the_highest_priority_count(
+    queue: DelayingQueue[str], step: Step
+) -> None:
+    queue.add_after("a", 5.0, priority=-1)
+    queue.add_after("a", 7.0, priority=2)
+    queue.add_after("b", 7.0, priority=2)
+    queue.add_after("b", 5.0, priority=-1)
+    queue.add_after("c", 5.0, priority=1)
+    assert [step(5.0), step(5.0)] == [["a", "b", "c"], []]
+
+
+def test_a_delayed_item_takes_its_place_when_its_time_has_come(
+    queue: DelayingQueue[str], clock: FakeClock
+) -> None:
+    queue.add_after("late", 5.0)
+    queue.add_after("low", 1.0, priority=-1)
+    queue.add_after("early", 4.0)
+    queue.add("first")
+    clock.step_under(queue._lock, 5.0)
+    queue.add("last")
+    assert [queue.get() for _ in range(5)] == ["first", "early", "late", "last", "low"]
+
+
+def test_the_higher_priority_of_adding_now_is_not_for_the_wait(
+    queue: DelayingQueue[str], clock: FakeClock
+) -> None:
+    queue.add_after("a", 5.0, priority=-1)
+    queue.add("a", priority=1)
+    queue.done(queue.get())
+    clock.step_under(queue._lock, 5.0)
+    queue.add("b")
+    assert [queue.get(), queue.get()] == ["b", "a"]
+
+
+@pytest.mark.parametrize("delay", [0.0, 5.0])
+def test_a_worker_who_adds_his_item_again_keeps_its_priority(
+    queue: DelayingQueue[str], clock: FakeClock, delay: float
+) -> None:
+    for item, priority in (("high", 1), ("low", -1), ("given", -1)):
+        queue.add(item, priority=priority)
+    for item in [queue.get() for _ in range(3)]:
+        queue.add_after(item, delay, priority=2 if item == "given" else None)
+        queue.done(item)
+    queue.add_after("other", delay)
+    clock.step_under(queue._lock, 5.0)
+    assert [queue.get() for _ in range(4)] == ["given", "high", "other", "low"]
+
+
+def test_an_item_that_nobody_has_any_more_has_no_priority_to_keep(
+    queue: DelayingQueue[str], clock: FakeClock
+) -> None:
+    queue.add("a", priority=-1)
+    queue.done(queue.get())
+    queue.add_after("a", 5.0)
+    clock.step_under(queue._lock, 5.0)
+    queue.add("b")
+    assert [queue.get(), queue.get()] == ["a", "b"]
+
+
+def test_many_delayed_items_hold_up_nobody_who_adds_one(
+    queue: DelayingQueue[int], clock: FakeClock
+) -> None:
+    with queue._lock:  # which holds up the thread: client-go's would take 1000
+        for item in range(1001):
+            queue.add_after(item, 1.0)
+    clock.step_under(queue._lock, 1.0)
+    assert len(queue) == 1001
+
+
 def test_replaced_times_do_not_pile_up() -> None:
     waiting: _WaitingItems[str] = _WaitingItems()
     for now in range(1000):
-        waiting.insert("renew", now + 5e6)
-        waiting.insert("renew", now + 1.0)
-        assert waiting.pop_ready(now + 1.0) == ["renew"]
+        waiting.insert("renew", now + 5e6, 0)
+        waiting.insert("renew", now + 1.0, 0)
+        assert waiting.pop_ready(now + 1.0) == [("renew", 0)]
     assert len(waiting._heap) <= 2
 
 
@@ -152,9 +221,9 @@ def test_sweeping_loses_nothing() -> None:
     waiting: _WaitingItems[int] = _WaitingItems()
     for round_ in range(10):
         for item in range(50):
-            waiting.insert(item, 1000.0 - 100.0 * round_ + item)
+            waiting.insert(item, 1000.0 - 100.0 * round_ + item, item)
     assert len(waiting._heap) <= 100
-    assert waiting.pop_ready(124.0) == list(range(25))
+    assert waiting.pop_ready(124.0) == [(item, item) for item in range(25)]
     assert waiting.next_ready_at() == 125.0
-    assert waiting.pop_ready(math.inf) == list(range(25, 50))
+    assert waiting.pop_ready(math.inf) == [(item, item) for item in range(25, 50)]
     assert waiting.next_ready_at() is None

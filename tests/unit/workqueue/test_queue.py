@@ -86,6 +86,48 @@ def test_an_item_added_while_processed_comes_again_after_done() -> None:
     assert len(queue) == 0, "nothing was added since"
 
 
+def test_higher_priorities_go_first_and_equal_ones_in_order() -> None:
+    queue: Queue[str] = Queue()
+    for item, priority in (("low", -1), ("a", 0), ("high", 1), ("b", 0), ("low-2", -1)):
+        queue.add(item, priority=priority)
+    assert [queue.get() for _ in range(5)] == ["high", "a", "b", "low", "low-2"]
+
+
+def test_a_rise_goes_to_the_back_of_the_higher_ones_and_a_fall_nowhere() -> None:
+    queue: Queue[str] = Queue()
+    queue.add("a", priority=-1)
+    queue.add("b", priority=-1)
+    queue.add("c")
+    queue.add("d")
+    queue.add("b")
+    queue.add("c", priority=-1)
+    queue.add("c")
+    assert len(queue) == 4
+    assert [queue.get() for _ in range(4)] == ["c", "d", "b", "a"]
+
+
+def test_what_changed_while_processed_has_the_highest_priority_asked_for_since() -> None:
+    queue: Queue[str] = Queue()
+    queue.add("a", priority=5)
+    queue.get()
+    for priority in (-1, 1, 0):
+        queue.add("a", priority=priority)
+    queue.add("b", priority=1)
+    queue.add("c", priority=2)
+    queue.add("d", priority=0)
+    queue.done("a")
+    assert [queue.get() for _ in range(4)] == ["c", "b", "a", "d"], "not that which it had before"
+
+
+def test_a_rise_is_no_add_to_the_metrics() -> None:
+    recorder = Recorder()
+    queue: Queue[str] = Queue("storages", metrics=recorder)
+    queue.add("a")
+    queue.add("a", priority=1)
+    queue.get()
+    assert recorder.calls == [("add", "a"), ("get", "a")]
+
+
 def test_a_second_worker_waits_for_the_first(pool: ThreadPoolExecutor) -> None:
     queue: Queue[str] = Queue()
     queue.add("a")
@@ -126,6 +168,7 @@ def test_keys_are_let_go() -> None:
     queue: Queue[Key] = Queue()
     key = Key()
     gone = weakref.ref(key)
+    queue.add(key, priority=-1)
     queue.add(key)
     queue.done(queue.get())
     del key

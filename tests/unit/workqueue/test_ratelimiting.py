@@ -64,3 +64,33 @@ def test_an_item_that_failed_while_it_was_processed(
     queue.done("one")
     assert len(queue) == 0, "it waits"
     assert seconds_until_ready(queue, clock) == 1
+
+
+def test_what_failed_keeps_the_priority_that_it_came_with(
+    queue: RateLimitingQueue[str], clock: FakeClock
+) -> None:
+    queue.add("low", priority=-1)
+    queue.add("high", priority=1)
+    for item in (queue.get(), queue.get()):
+        queue.add_rate_limited(item)
+        queue.done(item)
+    queue.add_rate_limited("nobody's")
+    clock.step_under(queue._lock, 1.0)
+    queue.add("new")
+    assert [queue.get() for _ in range(4)] == ["high", "nobody's", "new", "low"]
+
+
+def test_what_changed_while_it_was_processed_does_not_wait_for_the_retry(
+    queue: RateLimitingQueue[str], clock: FakeClock
+) -> None:
+    queue.add("one", priority=-1)
+    queue.get()
+    queue.add("one", priority=1)
+    queue.add_rate_limited("one")
+    queue.add("two")
+    queue.done("one")
+    assert queue.get() == "one"
+    queue.done("one")
+    queue.add("three", priority=-1)
+    clock.step_under(queue._lock, 1.0)
+    assert [queue.get() for _ in range(3)] == ["two", "three", "one"], "the retry is a low one"
