@@ -16,7 +16,7 @@ import structlog
 from controller.controller import EtcdStorageController
 from controller.log import configure_logging
 from controller.options import PROGRAM, Options, parse_options, version
-from informers import Client, ConfigError, load_config
+from informers import Client, ConfigError, Throttle, load_config, relax_collector, user_agent
 from workqueue import RealClock
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the controller; 0 after SIGTERM or SIGINT, 1 if a thread of ours failed, 2 on flags."""
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
     configure_logging(options.log_level, options.log_format)
+    relax_collector()
     clock = RealClock()
     try:
         config = load_config(options.kubeconfig)
@@ -37,12 +38,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     client = Client(
         config,
         clock=clock,
-        # Each informer's watch has a connection of its own; the workers and the sender of
-        # events share these.
+        # Each informer's watch has a connection of its own. These are one for each worker, one
+        # for the sender of events, and one for whoever looks for the CRD at the start.
         pool_size=options.workers + 2,
-        user_agent=f"{PROGRAM}/{version()}",
+        user_agent=user_agent(PROGRAM, version()),
+        throttle=_throttle(options, clock),
     )
     return run(client, options, clock)
+
+
+def _throttle(options: Options, clock: RealClock) -> Throttle | None:
+    if options.kube_api_qps and options.kube_api_burst:
+        return Throttle(options.kube_api_qps, options.kube_api_burst, clock=clock)
+    return None
 
 
 def run(client: Client, options: Options, clock: RealClock) -> int:

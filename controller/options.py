@@ -31,15 +31,24 @@ _IMAGE: Final = re.compile(
     r"([a-zA-Z0-9][-a-zA-Z0-9.]*(:[0-9]+)?/)?"  # registry
     r"[a-z0-9][-a-z0-9._/]*(:\w[-\w.]{0,127})?(@sha256:[0-9a-f]{64})?"
 )
+_NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_MOST_REQUESTS: Final = 1_000_000
+"""A second, or at once: above that a limit is none."""
+
 _SHORTEST_RESYNC: Final = 1.0
 """Seconds. Below that a resync would be most of what the controller does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the flags say; `kubeconfig` None means in-cluster, `resync_period` is in seconds."""
+    """What the flags say; `kubeconfig` None means in-cluster, `resync_period` is in seconds.
+
+    `kube_api_qps` is in requests a second, and without a limit if it or `kube_api_burst` is 0.
+    """
 
     kubeconfig: str | None
+    kube_api_qps: float
+    kube_api_burst: int
     core: CoreEtcd
     namespace: str
     etcd_proxy_image: str
@@ -64,6 +73,8 @@ def parse_options(
         parser.error("argument --etcd-core-url: give either http or https URLs, not both")
     return Options(
         kubeconfig=given.kubeconfig or _found_kubeconfig(environment, service_account),
+        kube_api_qps=given.kube_api_qps,
+        kube_api_burst=given.kube_api_burst,
         core=CoreEtcd(urls, given.etcd_core_ca_configmap, given.etcd_core_certs_secret),
         namespace=given.namespace,
         etcd_proxy_image=given.etcd_proxy_image,
@@ -93,6 +104,20 @@ def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.A
         "-k",
         metavar="FILE",
         help="default: $KUBECONFIG, then the pod's own identity, then ~/.kube/config",
+    )
+    add(
+        "--kube-api-qps",
+        metavar="NUMBER",
+        type=_qps,
+        default=0.0,
+        help="requests a second to the API server, watches apart; 0: no limit (%(default)g)",
+    )
+    add(
+        "--kube-api-burst",
+        metavar="N",
+        type=_burst,
+        default=10,
+        help="requests at once before --kube-api-qps counts; 0: no limit (%(default)s)",
     )
     add(
         "--namespace",
@@ -257,6 +282,18 @@ def _names(text: str) -> frozenset[str]:
 def _workers(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 64")
+    return int(text)
+
+
+def _qps(text: str) -> float:
+    if not _NUMBER.fullmatch(text) or float(text) > _MOST_REQUESTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of requests a second")
+    return float(text)
+
+
+def _burst(text: str) -> int:
+    if not _NUMBER.fullmatch(text) or "." in text or int(text) > _MOST_REQUESTS:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of requests")
     return int(text)
 
 

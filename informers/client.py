@@ -6,19 +6,20 @@ that they do not know. One client is shared by all threads.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 import orjson
 import urllib3
-from tenacity import RetryCallState, Retrying, retry_if_exception
-from urllib3.exceptions import HTTPError
 
+from informers.calls import RETRIES, Calls, ClientMetrics, NoMetrics
 from informers.clock import Clock
 from informers.config import ClusterConfig
 from informers.connections import CONNECT_TIMEOUT
-from informers.errors import ApiError, ConnectionFailed
+from informers.errors import ConnectionFailed
 from informers.resource import Resource
+from informers.throttle import Throttle
 from informers.transport import Request, Transport
 from informers.watch import Watch
 
@@ -30,23 +31,20 @@ STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 READ_TIMEOUT = 75.0
 """Seconds without a byte that end a watch: bookmarks come about once a minute."""
 
-_RETRIES = 10
-"""How often one call is repeated, as in client-go's rest/with_retry.go."""
-
-_RECONNECT_DELAY = 1.0
-"""Seconds before a GET whose connection was lost is sent again, as in client-go."""
-
 
 class Client:
     """The API server of `config`.
 
-    `timeout` bounds each call but watches, in seconds and retries included; `pool_size` is how
-    many idle connections are kept. Calls raise `ApiError` or `ConnectionFailed`. A 429 or 5xx
-    that says when to come back is repeated then, a GET also after a lost connection; both as
-    long as the time allows. A 401 is repeated once if other credentials can be had.
+    `timeout` bounds each call but watches, in seconds and with all waits and retries; `pool_size`
+    is how many calls are made at a time and how many connections are kept for them, further
+    calls wait. `throttle` limits the requests a second but for watches, which are few and last.
+
+    Calls raise `ApiError` or `ConnectionFailed`. A 429 or 5xx that says when to come back is
+    repeated then, a GET also after a lost connection; both as long as the time allows. A 401 is
+    repeated once if other credentials can be had.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the options of a client, all by name
         self,
         config: ClusterConfig,
         *,
@@ -54,12 +52,29 @@ class Client:
         pool_size: int = 10,
         user_agent: str = "etcdproxy-controller",
         timeout: float = 30.0,
+        throttle: Throttle | None = None,
+        metrics: ClientMetrics | None = None,
     ) -> None:
         self._config = config
-        self._clock = clock
-        self._user_agent = user_agent
-        self._timeout = timeout
-        self._transport = Transport(config, pool_size, user_agent)
+        self._one_like_this = partial(
+            Client,
+            config,
+            clock=clock,
+            pool_size=1,
+            user_agent=user_agent,
+            timeout=timeout,
+            throttle=throttle,
+            metrics=metrics,
+        )
+        self._transport = Transport(config, pool_size, user_agent, clock=clock)
+        self._calls = Calls(
+            self._transport,
+            clock=clock,
+            at_once=pool_size,
+            timeout=timeout,
+            throttle=throttle,
+            metrics=metrics or NoMetrics(),
+        )
 
     def __repr__(self) -> str:
         return f"Client({self.server})"
@@ -70,18 +85,16 @@ class Client:
         return self._config.server
 
     def session(self) -> "Client":
-        """A client like this one with connections of its own, which its `close` cuts."""
-        return Client(
-            self._config,
-            clock=self._clock,
-            pool_size=1,
-            user_agent=self._user_agent,
-            timeout=self._timeout,
-        )
+        """A client like this one with a connection of its own, which its `close` cuts."""
+        return self._one_like_this()
 
     def close(self) -> None:
         """Cut all connections, those in use included; every call fails from now on."""
         self._transport.close()
+
+    def reconnect(self) -> None:
+        """Cut all connections, those in use included; what follows opens new ones."""
+        self._transport.reconnect()
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> dict[str, Any]:
         """Read one object."""
@@ -145,13 +158,19 @@ class Client:
         subresource: str,
         body: Mapping[str, Any],
         namespace: str | None = None,
+        *,
+        max_retries: int = RETRIES,
     ) -> dict[str, Any]:
-        """POST to a subresource, such as a pod's eviction."""
-        return self._json("POST", resource.path(namespace, name, subresource), body=body)
+        """POST to a subresource, such as a pod's eviction.
+
+        With `max_retries` 0 a 429 that says when to come back is the caller's to wait out.
+        """
+        path = resource.path(namespace, name, subresource)
+        return self._json("POST", path, body=body, max_retries=max_retries)
 
     def raw_get(self, path: str) -> bytes:
         """GET a path that is no object, such as /version or /readyz."""
-        return self._call(Request("GET", self._url(path)))
+        return self._calls.call(Request("GET", self._url(path)))
 
     def watch(
         self,
@@ -168,7 +187,7 @@ class Client:
         """
         url = self._url(resource.path(namespace), {**query, "watch": True})
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout)
-        response = self._transport.send(Request("GET", url), timeout)
+        response = self._calls.send(Request("GET", url), timeout)
         return Watch(response, self._transport.failure)
 
     def _json(
@@ -179,11 +198,12 @@ class Client:
         body: object = None,
         content_type: str = "application/json",
         query: Mapping[str, str | int | bool | None] | None = None,
+        max_retries: int = RETRIES,
     ) -> dict[str, Any]:
         request = Request(method, self._url(path, query))
         if body is not None:
             request = replace(request, body=orjson.dumps(body), content_type=content_type)
-        answer = self._call(request)
+        answer = self._calls.call(request, max_retries)
         try:
             obj = orjson.loads(answer)
         except orjson.JSONDecodeError as error:
@@ -199,57 +219,3 @@ class Client:
             if value is not None
         }
         return self.server + path + ("?" + urlencode(pairs) if pairs else "")
-
-    def _call(self, request: Request) -> bytes:
-        """Send until there is an answer, a refusal that lasts, or no time left."""
-        deadline = self._clock.monotonic() + self._timeout
-
-        def enough(state: RetryCallState) -> bool:
-            late = self._clock.monotonic() + state.upcoming_sleep >= deadline
-            return late or state.attempt_number > _RETRIES
-
-        retrying = Retrying(
-            retry=retry_if_exception(lambda error: _delay(request.method, error) is not None),
-            wait=lambda state: _delay(request.method, _error(state)) or 0.0,
-            stop=enough,
-            sleep=self._pause,
-            reraise=True,
-        )
-        return retrying(self._attempt, request, deadline)
-
-    def _attempt(self, request: Request, deadline: float) -> bytes:
-        left = max(deadline - self._clock.monotonic(), 0.001)
-        timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, left), read=left)
-        response = self._transport.send(request, timeout)
-        try:
-            return self._read(response, deadline)
-        except (HTTPError, OSError) as error:
-            raise self._transport.failure(error) from error
-        finally:
-            response.release_conn()
-
-    def _read(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
-        """Read the body; a server that trickles it does not get more time than others."""
-        parts = []
-        for part in response.stream(1 << 20):
-            parts.append(part)
-            if self._clock.monotonic() > deadline:
-                response.close()
-                raise ConnectionFailed(self.server, "the answer took too long", timed_out=True)
-        return b"".join(parts)
-
-    def _pause(self, seconds: float) -> None:
-        self._clock.wait(self._transport.closed, seconds)
-
-
-def _delay(method: str, error: BaseException | None) -> float | None:
-    """Seconds until the call may be repeated, or None if it may not."""
-    if isinstance(error, ApiError) and (error.code == 429 or error.code >= 500):
-        return error.retry_after
-    if isinstance(error, ConnectionFailed) and error.dropped and method == "GET":
-        return _RECONNECT_DELAY
-    return None
-
-
-def _error(state: RetryCallState) -> BaseException | None:
-    return state.outcome.exception() if state.outcome else None

@@ -1,41 +1,51 @@
-"""Where the API server is and who we are there, as the `kubernetes` package reads it.
+"""Where the API server is and who we are there.
 
-That package knows kubeconfig files, exec plugins, token files and the in-cluster mount. What it
-leaves open is closed here: one clear line per mistake, and credentials that can be read anew
-when the server no longer takes the old ones.
+The `kubernetes` package finds out. What it leaves open is closed here: credentials and trust
+that are read anew while the program runs, by the clock of the caller and when the server no
+longer takes the old ones.
 """
 
-import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import urllib3
-import yaml
 from kubernetes.client import Configuration
 from kubernetes.client.rest import RESTClientObject
-from kubernetes.config import ConfigException, load_incluster_config
-from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
+from kubernetes.config import ConfigException, incluster_config
 
 from informers.connections import socket_options
+from informers.errors import ConfigError, one_line
+from informers.kubeconfig import Headers, Kubeconfig
+from informers.tls import Tls
+from informers.tokenfile import TokenFile
 
-
-class ConfigError(Exception):
-    """The configuration cannot be used; the message is one line that says why."""
+LOOK_AFTER = 60.0
+"""Seconds between two looks at the files of CA and client pair. client-go looks at a CA every five
+minutes, and at a pair at each handshake; a look is three small reads."""
 
 
 class ClusterConfig:
     """A server, the way to trust it, and credentials that can be renewed. Thread safe.
 
-    `load` gives a fresh `kubernetes.client.Configuration`, or raises `ConfigError`.
+    `load` gives a fresh `kubernetes.client.Configuration`, or raises `ConfigError`; a
+    `token_file` stands above its token; `headers` go with every request.
     """
 
-    def __init__(self, load: Callable[[], Configuration]) -> None:
+    def __init__(
+        self,
+        load: Callable[[], Configuration],
+        *,
+        token_file: TokenFile | None = None,
+        headers: Headers = (),
+    ) -> None:
         self._load = load
+        self._token_file = token_file
+        self.headers = headers
         self._lock = threading.Lock()
         self._configuration = load()
-        self._certificate = _certificate(self._configuration)
+        self._tls = _read_tls(self._configuration)
+        self._looked_at: float | None = None
         self._generation = 0
 
     def __repr__(self) -> str:
@@ -51,50 +61,86 @@ class ClusterConfig:
         """How many times the credentials were renewed; tells a pool that it is outdated."""
         return self._generation
 
-    def authorization(self) -> str | None:
-        """The Authorization header of the next request, or None.
+    def authorization(self, now: float) -> str | None:
+        """The Authorization header of the next request, or None; `now` is monotonic time.
 
-        The package's refresh hook runs here: it reads a service account's token again every
-        minute and runs an exec plugin again when its token has expired. When that fails the
-        credentials at hand stay in use, and the server decides whether they still count.
+        What has grown old is looked at again here: a token file, the files of TLS, and by the
+        package's refresh hook an exec plugin whose token has expired. When that fails what is
+        at hand stays in use, and the server decides whether it still counts.
         """
         with self._lock:
+            self._look_if_due(now)
+            if self._token_file is not None:
+                return f"Bearer {self._token_file.token(now)}"
             settings = _auth_settings(self._configuration)
-        # Token files end in a newline more often than not.
         return settings.strip() if settings else None
 
-    def renew(self, generation: int) -> bool:
+    def renew(self, generation: int, now: float) -> bool:
         """Read everything again because the server answered 401 to what `generation` had.
 
-        True if the request is worth another try: other credentials are at hand now.
+        True if the request is worth another try for other credentials than a token file's, which
+        show in the next `authorization`.
         """
         with self._lock:
+            if self._token_file is not None:
+                self._token_file.reread(now)
             if generation != self._generation:
                 return True
             try:
                 fresh = self._load()
+                tls = _read_tls(fresh)
             except ConfigError:
                 return False
-            certificate = _certificate(fresh)
-            same = certificate == self._certificate
-            if same and fresh.api_key == self._configuration.api_key:
+            if self._says(fresh, tls) == self._says(self._configuration, self._tls):
                 return False
-            self._configuration, self._certificate = fresh, certificate
+            self._configuration, self._tls = fresh, tls
             self._generation += 1
             return True
 
-    def new_pool(self, size: int) -> urllib3.PoolManager:
-        """A connection pool with the TLS and proxy settings; it keeps `size` idle connections.
+    def renew_trust(self, generation: int) -> bool:
+        """Look at the files of TLS because what `generation` had did not match the server.
 
-        Files of the CA and of a client certificate are read again for each new connection.
+        True if they have changed since.
         """
+        with self._lock:
+            self._look()
+            return generation != self._generation
+
+    def new_pool(self, size: int) -> urllib3.PoolManager:
+        """A connection pool with the TLS and proxy settings; it keeps `size` idle connections."""
         with self._lock:
             configuration = self._configuration
             configuration.connection_pool_maxsize = size
             configuration.socket_options = socket_options()
             configuration.retries = False
+            context = self._tls.context if self._tls else None
+            configuration.proxy_ssl_context = context
             pool: urllib3.PoolManager = RESTClientObject(configuration).pool_manager
+            # In their place the context that was made of them when they were good.
+            for name in ("ca_certs", "cert_file", "key_file"):
+                pool.connection_pool_kw.pop(name, None)
+            pool.connection_pool_kw["ssl_context"] = context
         return pool
+
+    def _says(self, configuration: Configuration, tls: Tls | None) -> object:
+        """Who we are, for comparison; a token file tells by itself when it changes."""
+        token = None if self._token_file else configuration.api_key.get("BearerToken")
+        return token, tls and tls.content
+
+    def _look_if_due(self, now: float) -> None:
+        if self._looked_at is None:
+            self._looked_at = now
+        elif now - self._looked_at >= LOOK_AFTER:
+            self._looked_at = now
+            self._look()
+
+    def _look(self) -> None:
+        """Take over the files of TLS if they have changed and are good."""
+        if self._tls is None:
+            return
+        before, self._tls = self._tls, self._tls.reread(self._configuration)
+        if self._tls is not before:
+            self._generation += 1
 
 
 def load_config(kubeconfig: str | None) -> ClusterConfig:
@@ -103,61 +149,40 @@ def load_config(kubeconfig: str | None) -> ClusterConfig:
     Raises `ConfigError`.
     """
     if kubeconfig is None:
-        return ClusterConfig(_in_cluster)
-    return ClusterConfig(lambda: _from_file(kubeconfig))
-
-
-def _in_cluster() -> Configuration:
-    configuration = Configuration()
+        return _in_cluster()
+    files = Kubeconfig(kubeconfig)
     try:
-        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-    except (ConfigException, OSError) as error:
-        raise ConfigError(f"not in a cluster and no kubeconfig given: {_line(error)}") from error
-    return configuration
-
-
-def _from_file(kubeconfig: str) -> Configuration:
-    paths = [Path(part).expanduser() for part in kubeconfig.split(os.pathsep) if part]
-    if not any(path.exists() for path in paths):
-        raise ConfigError(f"kubeconfig {kubeconfig}: no such file")
-    try:
-        merger = KubeConfigMerger(kubeconfig)  # type: ignore[no-untyped-call]
-        return _from_merged(merger.config)
+        return ClusterConfig(
+            files.configuration, token_file=files.token_file(), headers=files.impersonation()
+        )
     except ConfigError as error:
         raise ConfigError(f"kubeconfig {kubeconfig}: {error}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"kubeconfig {kubeconfig}: not valid YAML: {_line(error)}") from error
-    except OSError as error:
-        raise ConfigError(f"kubeconfig {kubeconfig}: {error.strerror or error}") from error
-    except ConfigException as error:
-        raise ConfigError(f"kubeconfig {kubeconfig}: {_line(error)}") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        # The package trusts the file's shape and fails by whatever the wrong one leads to.
-        raise ConfigError(f"kubeconfig {kubeconfig}: not a kubeconfig ({_line(error)})") from error
 
 
-def _from_merged(merged: Any) -> Configuration:
-    """Turn the merged files' content into a configuration of its current context."""
-    if not merged.value.get("current-context"):
-        raise ConfigError("no current-context is set")
-    loader = KubeConfigLoader(config_dict=merged)  # type: ignore[no-untyped-call]
+def _in_cluster() -> ClusterConfig:
+    _load_in_cluster()  # says it best if this is no cluster
+    path = Path(incluster_config.SERVICE_TOKEN_FILENAME)
+    return ClusterConfig(_load_in_cluster, token_file=TokenFile(path))
+
+
+def _load_in_cluster() -> Configuration:
     configuration = Configuration()
-    configuration.host = ""
-    loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
-    if not configuration.host:
-        raise ConfigError(f"the cluster of context {merged['current-context']} has no server")
-    _require_plugin_answer(merged, configuration)
+    try:
+        incluster_config.load_incluster_config(configuration, try_refresh_token=False)  # type: ignore[no-untyped-call]
+    except (ConfigException, OSError) as error:
+        raise ConfigError(
+            f"not in a cluster and no kubeconfig given: {one_line(error)}"
+        ) from error
     return configuration
 
 
-def _require_plugin_answer(merged: Any, configuration: Configuration) -> None:
-    """The package logs a failed exec plugin and goes on without credentials; we do not."""
-    context = merged["contexts"].get_with_name(merged["current-context"])["context"]
-    user = merged["users"].get_with_name(context.safe_get("user"), safe=True)
-    plugin = user["user"].safe_get("exec") if user else None
-    if plugin and not configuration.api_key and not configuration.cert_file:
-        # Its arguments may hold a secret.
-        raise ConfigError(f"the exec plugin gave no credentials: {plugin['command']}")
+def _read_tls(configuration: Configuration) -> Tls | None:
+    if not str(configuration.host).startswith("https:"):
+        return None
+    try:
+        return Tls.read(configuration)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"certificates cannot be used: {one_line(error)}") from error
 
 
 def _auth_settings(configuration: Configuration) -> str | None:
@@ -165,19 +190,3 @@ def _auth_settings(configuration: Configuration) -> str | None:
         return configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
     except (ConfigException, OSError):
         return configuration.api_key.get("BearerToken")
-
-
-def _certificate(configuration: Configuration) -> tuple[bytes, bytes]:
-    """The client certificate and its key by content: a file may change under its name."""
-    return _content(configuration.cert_file), _content(configuration.key_file)
-
-
-def _content(path: str | None) -> bytes:
-    try:
-        return Path(path).read_bytes() if path else b""
-    except OSError:
-        return b""
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__

@@ -6,8 +6,10 @@ second handle of its socket from the moment it stands, TLS handshake included.
 """
 
 import contextlib
+import io
 import socket
 import threading
+from http.client import HTTPResponse
 from typing import Any
 
 import urllib3
@@ -21,6 +23,9 @@ _KEEPALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 9}
 
 _USER_TIMEOUT_MS = 60_000
 """Unacknowledged data, probes included, ends the connection after this long."""
+
+_READ_AHEAD = 1 << 17
+"""Bytes that a connection takes from the kernel at once, if there are so many."""
 
 
 class Live:
@@ -50,6 +55,11 @@ class Live:
         """End every connection, now and in future: blocked readers see the end of the stream."""
         with self._lock:
             self._cut = True
+        self.drop()
+
+    def drop(self) -> None:
+        """End every connection that stands now, as `cut` does, but none of those to come."""
+        with self._lock:
             for handle in self._handles:
                 _shut(handle)
 
@@ -77,10 +87,20 @@ def make_interruptible(manager: urllib3.PoolManager, live: Live) -> None:
     }
 
 
+class _ReadingAhead(HTTPResponse):
+    """Takes more from the kernel at once than http.client's 8 kB, which slow a busy watch down."""
+
+    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp.close()
+        self.fp = io.BufferedReader(sock.makefile("rb", buffering=0), _READ_AHEAD)
+
+
 def _tracked(base: Any, live: Live) -> Any:
     """A connection class like `base` that reports each socket of its own to `live`."""
 
     class Tracked(base):  # type: ignore[misc] # the base depends on scheme and proxy
+        response_class = _ReadingAhead
         _handle: socket.socket | None = None
 
         def _new_conn(self) -> socket.socket:

@@ -1,8 +1,9 @@
 """What a call to the API server can end with, apart from an answer.
 
 An `ApiError` is the server's own refusal, built from the Status object it sends; a
-`ConnectionFailed` means that no usable answer came. The predicates take any exception, so that
-they can stand in an `except Exception` as well as client-go's stand after any error.
+`ConnectionFailed` means that no usable answer came; a `ConfigError` comes before any call. The
+predicates take any exception, so that they can stand in an `except Exception` as well as
+client-go's stand after any error.
 """
 
 from collections.abc import Mapping
@@ -34,11 +35,16 @@ _SHOWN = 200
 """Characters of a foreign body that stand in a message."""
 
 
+class ConfigError(Exception):
+    """The configuration cannot be used; the message is one line that says why."""
+
+
 class ApiError(Exception):
     """The API server refused.
 
     `code` is the HTTP status, `reason` a metav1.StatusReason, `details` the Status' details as
-    they came, `retry_after` the seconds the server asks to wait, or None.
+    they came, `retry_after` the seconds the server asks to wait, or None; `previous` is what the
+    attempt before this one ended with, if there was one.
     """
 
     def __init__(
@@ -56,9 +62,10 @@ class ApiError(Exception):
         self.message = message
         self.details: Mapping[str, Any] = details or {}
         self.retry_after = retry_after
+        self.previous: Exception | None = None
 
     def __str__(self) -> str:
-        return f"{self.message} ({self.code} {self.reason})"
+        return _told(f"{self.message} ({self.code} {self.reason})", self.previous)
 
     @property
     def causes(self) -> list[Mapping[str, Any]]:
@@ -66,30 +73,34 @@ class ApiError(Exception):
         return [cause for cause in self.details.get("causes") or [] if isinstance(cause, Mapping)]
 
     @classmethod
-    def from_status(cls, status: Mapping[str, Any], retry_after: float | None = None) -> Self:
+    def from_status(cls, status: Mapping[str, Any]) -> Self:
         """Build from a metav1.Status, such as the object of an ERROR event."""
         code = _int(status.get("code")) or 500
         details = status.get("details")
         details = details if isinstance(details, Mapping) else {}
         reason = str(status.get("reason") or _REASONS.get(code, "Unknown"))
-        if retry_after is None:
-            retry_after = float(_int(details.get("retryAfterSeconds"))) or None
+        retry_after = float(_int(details.get("retryAfterSeconds"))) or None
         message = str(status.get("message") or reason)
         return cls(code, reason, message, details=details, retry_after=retry_after)
 
     @classmethod
     def from_response(cls, code: int, body: bytes, retry_after: str | None) -> Self:
-        """Build from an HTTP answer; `retry_after` is its header of that name."""
-        seconds = float(retry_after) if retry_after and retry_after.strip().isdecimal() else None
+        """Build from an HTTP answer; `retry_after` is its header of that name.
+
+        Only the header counts, as in client-go: a proxy that drops it may have reasons.
+        """
         try:
             status = orjson.loads(body)
         except orjson.JSONDecodeError:
             status = None
         if isinstance(status, Mapping) and status.get("kind") == "Status":
-            return cls.from_status({**status, "code": code}, seconds)
-        reason = _REASONS.get(code, "Unknown")
-        text = " ".join(body.decode(errors="replace").split())[:_SHOWN]
-        return cls(code, reason, text or f"HTTP status {code}", retry_after=seconds)
+            error = cls.from_status({**status, "code": code})
+        else:
+            text = " ".join(body.decode(errors="replace").split())[:_SHOWN]
+            error = cls(code, _REASONS.get(code, "Unknown"), text or f"HTTP status {code}")
+        whole = retry_after is not None and retry_after.strip().isdecimal()
+        error.retry_after = float(retry_after or "") if whole else None
+        return error
 
 
 class ConnectionFailed(Exception):  # noqa: N818 - it reads as what happened
@@ -97,6 +108,7 @@ class ConnectionFailed(Exception):  # noqa: N818 - it reads as what happened
 
     `refused`: nobody listens there, so nothing was sent. `timed_out`: the time for it ran out.
     `dropped`: the connection stood and was lost, so a write may or may not have happened.
+    `previous` is what the attempt before this one ended with, if there was one.
     """
 
     def __init__(
@@ -113,6 +125,10 @@ class ConnectionFailed(Exception):  # noqa: N818 - it reads as what happened
         self.refused = refused
         self.timed_out = timed_out
         self.dropped = dropped
+        self.previous: Exception | None = None
+
+    def __str__(self) -> str:
+        return _told(super().__str__(), self.previous)
 
 
 def not_found(group_resource: str, name: str) -> ApiError:
@@ -178,9 +194,21 @@ def is_connection_refused(error: BaseException) -> bool:
     return isinstance(error, ConnectionFailed) and error.refused
 
 
+def one_line(error: BaseException) -> str:
+    """What any error says, or is."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def _has(error: BaseException, code: int, reason: str) -> bool:
     """Known by reason; a Status without one is known by its code, as in client-go."""
     return isinstance(error, ApiError) and (error.reason == reason or error.code == code)
+
+
+def _told(text: str, previous: Exception | None) -> str:
+    """The error by itself, and the one before it unless it says the same."""
+    if previous is None or str(previous) == text:
+        return text
+    return f"{text} - error from a previous attempt: {previous}"
 
 
 def _int(value: object) -> int:

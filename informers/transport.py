@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import urllib3
 from urllib3 import exceptions as http
 
+from informers.clock import Clock
 from informers.config import ClusterConfig
 from informers.connections import Live, make_interruptible
 from informers.errors import ApiError, ConnectionFailed
@@ -25,37 +26,64 @@ class Request:
 class Transport:
     """Sends requests over connections of its own; `close` cuts them all. Thread safe."""
 
-    def __init__(self, config: ClusterConfig, pool_size: int, user_agent: str) -> None:
+    def __init__(
+        self, config: ClusterConfig, pool_size: int, user_agent: str, *, clock: Clock
+    ) -> None:
         self._config = config
+        self._clock = clock
         self._pool_size = pool_size
         self._user_agent = user_agent
         self._lock = threading.Lock()
         self._pool = _Pool.build(config, pool_size, Live())
         self.closed = threading.Event()
 
+    @property
+    def server(self) -> str:
+        """The server's URL."""
+        return self._config.server
+
     def close(self) -> None:
         """End the requests under way and refuse new ones."""
         self.closed.set()
         with self._lock:
             self._pool.live.cut()
-            self._pool.manager.clear()
+            self._pool.close()
+
+    def reconnect(self) -> None:
+        """End the requests under way; new ones go over new connections."""
+        with self._lock:
+            self._pool.live.drop()
 
     def send(self, request: Request, timeout: urllib3.Timeout) -> urllib3.BaseHTTPResponse:
-        """Send once, or twice if the credentials turn out to be old.
+        """Send once, and once more if credentials or trust turn out to be old.
 
         Returns a 2xx answer whose body is still to be read, by the caller; raises `ApiError` for
         any other and `ConnectionFailed` if none came.
         """
-        generation, authorization = self._config.generation, self._config.authorization()
+        generation = self._config.generation
+        try:
+            response = self._send_authorized(request, timeout)
+        except ConnectionFailed as error:
+            # Nothing was sent yet: the server's certificate comes before that.
+            if not _distrusts(error) or not self._config.renew_trust(generation):
+                raise
+            response = self._send_authorized(request, timeout)
+        if response.status >= 300:
+            raise _refusal(response)
+        return response
+
+    def _send_authorized(
+        self, request: Request, timeout: urllib3.Timeout
+    ) -> urllib3.BaseHTTPResponse:
+        now = self._clock.monotonic()
+        authorization, generation = self._config.authorization(now), self._config.generation
         response = self._transmit(request, authorization, timeout)
         if response.status == 401:
-            renewed = self._config.renew(generation)
-            fresh = self._config.authorization()
+            renewed = self._config.renew(generation, now)
+            fresh = self._config.authorization(now)
             if renewed or fresh != authorization:
                 response.drain_conn()
                 response = self._transmit(request, fresh, timeout)
-        if response.status >= 300:
-            raise _refusal(response)
         return response
 
     def failure(self, error: BaseException) -> ConnectionFailed:
@@ -79,7 +107,8 @@ class Transport:
     ) -> urllib3.BaseHTTPResponse:
         if self.closed.is_set():
             raise ConnectionFailed(self._config.server, "the client is closed")
-        headers = {"Accept": "application/json", "User-Agent": self._user_agent}
+        headers = urllib3.HTTPHeaderDict(self._config.headers)
+        headers.update({"Accept": "application/json", "User-Agent": self._user_agent})
         if authorization:
             headers["Authorization"] = authorization
         if request.content_type:
@@ -102,7 +131,7 @@ class Transport:
         """The pool, built anew if the credentials were renewed: old connections keep the old."""
         with self._lock:
             if self._pool.generation != self._config.generation and not self.closed.is_set():
-                self._pool.manager.clear()
+                self._pool.close()
                 # Requests under way on the old connections are still for `close` to cut.
                 self._pool = _Pool.build(self._config, self._pool_size, self._pool.live)
             return self._pool
@@ -123,6 +152,13 @@ class _Pool:
         make_interruptible(manager, live)
         return cls(manager, generation, live)
 
+    def close(self) -> None:
+        """Close what is idle now and the rest as it comes back; `clear` leaves both to chance."""
+        pools = self.manager.pools
+        for pool in [pools[key] for key in pools.keys()]:  # noqa: SIM118 - not iterable itself
+            pool.close()
+        pools.clear()
+
 
 def _refusal(response: urllib3.BaseHTTPResponse) -> ApiError:
     try:
@@ -132,6 +168,11 @@ def _refusal(response: urllib3.BaseHTTPResponse) -> ApiError:
     finally:
         response.release_conn()
     return ApiError.from_response(response.status, body, response.headers.get("Retry-After"))
+
+
+def _distrusts(error: ConnectionFailed) -> bool:
+    """Whether it is the server's certificate that ended the connection, before any request."""
+    return any(isinstance(link, ssl.SSLCertVerificationError) for link in _chain(error))
 
 
 def _chain(error: BaseException) -> list[BaseException]:

@@ -5,6 +5,7 @@ For what only real sockets show: halves of chunks, silence, lost connections.
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
@@ -89,9 +90,13 @@ Answer = Callable[[Exchange], None]
 
 
 class ApiServer:
-    """Listens on loopback and answers by `answers` in order; then it says nothing."""
+    """Listens on loopback and answers by `answers` in order; then it says nothing.
 
-    def __init__(self, *answers: Answer) -> None:
+    With `tls` it speaks TLS, new connections by what `tls` is at the time.
+    """
+
+    def __init__(self, *answers: Answer, tls: ssl.SSLContext | None = None) -> None:
+        self.tls = tls
         self._answers: Iterator[Answer] = iter(answers)
         self._lock = threading.Lock()
         self._stopping = threading.Event()
@@ -101,7 +106,7 @@ class ApiServer:
         self.failures: list[Exception] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http{'s' if tls else ''}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> Self:
         self._start(self._accept)
@@ -143,6 +148,10 @@ class ApiServer:
                 sock, _ = self._listener.accept()
             except OSError:
                 return
+            if self.tls is not None:
+                # The handshake comes with the first read, in the thread of the connection.
+                wrap = self.tls.wrap_socket
+                sock = wrap(sock, server_side=True, do_handshake_on_connect=False)
             with self._lock:
                 self._sockets.append(sock)
             self._start(self._serve, sock)

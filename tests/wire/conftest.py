@@ -1,4 +1,4 @@
-"""What the wire tests share: real time, no stray threads."""
+"""What the wire tests share: real time, no stray threads or sockets."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,10 +6,12 @@ import pytest
 
 from informers.client import Client
 from tests.support.apiserver import ApiServer
+from tests.support.sockets import no_stray_sockets
 from tests.support.threads import no_stray_threads
 from workqueue.clock import RealClock
 
 _no_stray_threads = pytest.fixture(autouse=True)(no_stray_threads)
+_no_stray_sockets = pytest.fixture(autouse=True)(no_stray_sockets)
 
 
 @pytest.fixture

@@ -32,6 +32,17 @@ def test_a_cut_ends_what_comes_later(pair: tuple[socket.socket, socket.socket]) 
     assert pair[0].recv(1) == b""
 
 
+def test_a_drop_ends_only_what_stands(pair: tuple[socket.socket, socket.socket]) -> None:
+    live = Live()
+    live.drop()
+    handle = live.add(pair[0])
+    pair[1].send(b"x")
+    assert pair[0].recv(1) == b"x"
+    live.drop()
+    assert pair[0].recv(1) == b""
+    live.remove(handle)
+
+
 def test_a_connection_that_has_ended_may_be_cut(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:

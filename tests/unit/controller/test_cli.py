@@ -1,5 +1,6 @@
 """The program around the controller: exit codes, signals, one line for a wrong kubeconfig."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -143,7 +144,28 @@ def test_main_gives_the_flags_to_what_it_starts(
     assert started["options"].workers == 7
     # Fewer connections than threads that use them would make writers wait for each other.
     assert started["pool_size"] > 7
-    assert started["user_agent"].startswith("etcdproxy-controller/")
+    assert re.fullmatch(
+        r"etcdproxy-controller/[\w.+]+ \(linux/\w+\) kubernetes/[0-9.]+", started["user_agent"]
+    )
+    assert started["throttle"] is None
+
+
+@pytest.mark.parametrize(
+    ("flags", "limited"),
+    [
+        (["--kube-api-qps", "5"], True),
+        (["--kube-api-qps", "5", "--kube-api-burst", "1"], True),
+        (["--kube-api-qps", "0"], False),
+        (["--kube-api-burst", "20"], False),
+        (["--kube-api-qps", "5", "--kube-api-burst", "0"], False),
+    ],
+)
+def test_requests_are_limited_if_both_flags_say_so(
+    flags: list[str],
+    limited: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    options = parse_options([*URL, *flags], environment={})
+    assert (cli._throttle(options, RealClock()) is not None) == limited
 
 
 @pytest.mark.parametrize("content", [None, "not: [closed", "{}", "apiVersion: v1\nkind: Config\n"])

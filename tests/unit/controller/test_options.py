@@ -38,6 +38,8 @@ def test_the_defaults() -> None:
     log_format = options.log_format
     assert options == Options(
         kubeconfig="/of/the/operator/.kube/config",
+        kube_api_qps=0.0,
+        kube_api_burst=10,
         core=CoreEtcd((URL,), "etcd-coreserving-ca", "etcd-coreserving-cert"),
         namespace="kube-apiserver-storage",
         etcd_proxy_image=DEFAULT_PROXY_IMAGE,
@@ -54,6 +56,8 @@ def test_every_flag() -> None:
     options = parse_options(
         [
             *("--kubeconfig", "file"),
+            *("--kube-api-qps", "12.5"),
+            *("--kube-api-burst", "30"),
             *("--etcd-core-url", "http://core:1"),
             *("--etcd-core-ca-configmap", "ca.of-mine"),
             *("--etcd-core-certs-secret", "certs"),
@@ -69,6 +73,8 @@ def test_every_flag() -> None:
     )
     assert options == Options(
         kubeconfig="file",
+        kube_api_qps=12.5,
+        kube_api_burst=30,
         core=CoreEtcd(("http://core:1",), "ca.of-mine", "certs"),
         namespace="storage",
         etcd_proxy_image=DIGESTED,
@@ -169,6 +175,16 @@ WRONG = [
     (["-n", ""], "--namespace"),
     (["--etcd-proxy-image", ""], "--etcd-proxy-image"),
     (["--etcd-proxy-image", "two words"], "--etcd-proxy-image"),
+    (["--kube-api-qps", "-1"], "--kube-api-qps"),
+    (["--kube-api-qps", "nan"], "--kube-api-qps"),
+    (["--kube-api-qps", "inf"], "--kube-api-qps"),
+    (["--kube-api-qps", "1e9"], "--kube-api-qps"),
+    (["--kube-api-qps", "1000001"], "--kube-api-qps"),
+    (["--kube-api-qps", ""], "--kube-api-qps"),
+    (["--kube-api-burst", "-1"], "--kube-api-burst"),
+    (["--kube-api-burst", "1.5"], "--kube-api-burst"),
+    (["--kube-api-burst", "1000001"], "--kube-api-burst"),
+    (["--kube-api-burst", "many"], "--kube-api-burst"),
     (["--workers", "0"], "--workers"),
     (["--workers", "65"], "--workers"),
     (["--workers", "-1"], "--workers"),

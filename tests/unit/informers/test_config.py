@@ -1,163 +1,150 @@
-"""Kubeconfig files, tokens and what is said about broken ones."""
+"""Credentials and trust over time, by the clock of the caller, and the identity of a pod."""
 
-import stat
-from datetime import datetime, timedelta
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
-import yaml
 from kubernetes.config import incluster_config
 
-from informers.config import ClusterConfig, ConfigError, load_config
-
-
-def kubeconfig(folder: Path, user: dict[str, Any] | None = None, **changes: Any) -> str:
-    """Write a kubeconfig; `changes` replace top level keys."""
-    content = {
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-        "clusters": [{"name": "c", "cluster": {"server": "https://example.com:6443/"}}],
-        "users": [{"name": "u", "user": user or {}}],
-        **changes,
-    }
-    path = folder / "kubeconfig"
-    path.write_text(yaml.safe_dump(content))
-    return str(path)
+from informers.config import LOOK_AFTER, ClusterConfig, load_config
+from informers.errors import ConfigError
+from tests.support.kubeconfig import answer, exec_plugin, kubeconfig
+from tests.support.tls import authority, pair, write_pair
 
 
 def test_server_and_token_are_read(tmp_path: Path) -> None:
     config = load_config(kubeconfig(tmp_path, {"token": "abc"}))
     assert config.server == "https://example.com:6443"
-    assert config.authorization() == "Bearer abc"
+    assert config.authorization(0) == "Bearer abc"
+    assert config.headers == ()
+
+
+def test_a_token_loses_the_line_break_at_its_end(tmp_path: Path) -> None:
+    config = load_config(kubeconfig(tmp_path, {"token": "abc\n"}))
+    assert config.authorization(0) == "Bearer abc"
 
 
 def test_without_a_token_there_is_no_header(tmp_path: Path) -> None:
-    assert load_config(kubeconfig(tmp_path)).authorization() is None
+    assert load_config(kubeconfig(tmp_path)).authorization(0) is None
 
 
-def plugin(folder: Path, script: str) -> dict[str, Any]:
-    path = folder / "plugin"
-    path.write_text(f"#!/bin/sh\n{script}\n")
-    path.chmod(path.stat().st_mode | stat.S_IEXEC)
-    return {
-        "exec": {
-            "apiVersion": "client.authentication.k8s.io/v1",
-            "command": str(path),
-            "interactiveMode": "Never",
-        }
-    }
+def test_impersonation_goes_along(tmp_path: Path) -> None:
+    config = load_config(kubeconfig(tmp_path, {"token": "abc", "as": "jane"}))
+    assert config.headers == (("Impersonate-User", "jane"),)
 
 
-def test_an_exec_plugin_is_asked(tmp_path: Path) -> None:
-    answer = (
-        '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", '
-        '"status": {"token": "from-plugin"}}'
-    )
-    config = load_config(kubeconfig(tmp_path, plugin(tmp_path, f"echo '{answer}'")))
-    assert config.authorization() == "Bearer from-plugin"
+class TestTokenFile:
+    @pytest.fixture
+    def token(self, tmp_path: Path) -> Path:
+        path = tmp_path / "token"
+        path.write_text("old\n")
+        return path
 
+    @pytest.fixture
+    def config(self, tmp_path: Path, token: Path) -> ClusterConfig:
+        return load_config(kubeconfig(tmp_path, {"tokenFile": str(token)}))
 
-BROKEN: dict[str, dict[str, Any]] = {
-    "no current-context is set": {"current-context": ""},
-    "Expected object with name here in": {"contexts": []},
-    "Expected object with name c in": {"clusters": []},
-    "the cluster of context here has no server": {"clusters": [{"name": "c", "cluster": {}}]},
-    "not a kubeconfig": {"clusters": 5},
-}
+    def test_is_read_again_as_time_goes_by(self, token: Path, config: ClusterConfig) -> None:
+        assert config.authorization(0) == "Bearer old"
+        token.write_text("new\n")
+        assert config.authorization(49) == "Bearer old"
+        assert config.authorization(50) == "Bearer new"
 
+    def test_is_read_again_after_a_401(self, token: Path, config: ClusterConfig) -> None:
+        config.authorization(0)
+        token.write_text("new\n")
+        assert not config.renew(0, 1)
+        assert config.authorization(1) == "Bearer new"
+        # Its connections are as good as before.
+        assert config.generation == 0
 
-class TestMistakes:
-    def told(self, kubeconfig: str | None) -> str:
-        with pytest.raises(ConfigError) as caught:
-            load_config(kubeconfig)
-        assert "\n" not in str(caught.value)
-        return str(caught.value)
-
-    @pytest.mark.parametrize("said", BROKEN)
-    def test_in_the_content_are_named(self, tmp_path: Path, said: str) -> None:
-        path = kubeconfig(tmp_path, **BROKEN[said])
-        message = self.told(path)
-        assert message.startswith(f"kubeconfig {path}: ")
-        assert said in message
-
-    def test_no_such_file(self, tmp_path: Path) -> None:
-        path = str(tmp_path / "nothing")
-        assert self.told(path) == f"kubeconfig {path}: no such file"
-
-    def test_a_folder(self, tmp_path: Path) -> None:
-        assert self.told(str(tmp_path)) == f"kubeconfig {tmp_path}: Is a directory"
-
-    @pytest.mark.parametrize(
-        ("content", "said"),
-        [("a: [", "not valid YAML"), ("just text", "not a kubeconfig"), ("", "is empty")],
-    )
-    def test_no_kubeconfig(self, tmp_path: Path, content: str, said: str) -> None:
-        path = tmp_path / "kubeconfig"
-        path.write_text(content)
-        assert said in self.told(str(path))
-
-    def test_a_plugin_that_fails(self, tmp_path: Path) -> None:
-        path = kubeconfig(tmp_path, plugin(tmp_path, "exit 3"))
-        assert f"the exec plugin gave no credentials: {tmp_path}/plugin" in self.told(path)
-
-    def test_a_plugin_that_fails_is_named_without_its_arguments(self, tmp_path: Path) -> None:
-        user = plugin(tmp_path, "exit 3")
-        user["exec"]["args"] = ["get-token", "--client-secret=very-secret"]
-        path = kubeconfig(tmp_path, user)
-        assert self.told(path).endswith(f"gave no credentials: {tmp_path}/plugin")
-
-    def test_not_in_a_cluster(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-        message = self.told(None)
-        assert message == (
-            "not in a cluster and no kubeconfig given: Service host/port is not set."
-        )
+    @pytest.mark.parametrize("content", [None, ""])
+    def test_that_is_of_no_use_leaves_the_old_one(
+        self, token: Path, config: ClusterConfig, content: str | None
+    ) -> None:
+        token.unlink() if content is None else token.write_text(content)
+        assert not config.renew(0, 1)
+        assert config.authorization(1) == config.authorization(100) == "Bearer old"
 
 
 class TestRenewal:
-    def test_reads_a_token_file_again(self, tmp_path: Path) -> None:
-        token = tmp_path / "token"
-        token.write_text("old\n")
-        config = load_config(kubeconfig(tmp_path, {"tokenFile": str(token)}))
-        assert config.authorization() == "Bearer old"
-        assert not config.renew(config.generation)
-        token.write_text("new\n")
-        assert config.renew(config.generation)
-        assert (config.authorization(), config.generation) == ("Bearer new", 1)
+    def test_asks_a_plugin_again(self, tmp_path: Path) -> None:
+        config = load_config(kubeconfig(tmp_path, exec_plugin(tmp_path, {"token": "old"})))
+        assert not config.renew(0, 0)
+        answer(tmp_path, {"token": "new"})
+        assert config.authorization(1e6) == "Bearer old"
+        assert config.renew(0, 0)
+        assert (config.authorization(0), config.generation) == ("Bearer new", 1)
 
     def test_is_done_once_for_all_who_ask(self, tmp_path: Path) -> None:
-        token = tmp_path / "token"
-        token.write_text("old")
-        config = load_config(kubeconfig(tmp_path, {"tokenFile": str(token)}))
-        token.write_text("new")
-        assert config.renew(0)
-        assert config.renew(0)
+        config = load_config(kubeconfig(tmp_path, {"token": "old"}))
+        kubeconfig(tmp_path, {"token": "new"})
+        assert config.renew(0, 0)
+        assert config.renew(0, 0)
         assert config.generation == 1
-
-    def test_sees_another_certificate_under_the_same_name(self, tmp_path: Path) -> None:
-        pair = {"client-certificate": str(tmp_path / "crt"), "client-key": str(tmp_path / "key")}
-        for path in pair.values():
-            Path(path).write_text("old")
-        config = load_config(kubeconfig(tmp_path, pair))
-        Path(pair["client-certificate"]).write_text("new")
-        assert config.renew(0)
-        assert not config.renew(1)
 
     def test_that_fails_keeps_what_is_there(self, tmp_path: Path) -> None:
         path = Path(kubeconfig(tmp_path, {"token": "abc"}))
         config = load_config(str(path))
         path.unlink()
-        assert not config.renew(0)
-        assert config.authorization() == "Bearer abc"
+        assert not config.renew(0, 0)
+        assert config.authorization(0) == "Bearer abc"
+
+
+class TestFilesOfTls:
+    @pytest.fixture
+    def config(self, tmp_path: Path) -> ClusterConfig:
+        ca = authority()
+        (tmp_path / "ca.crt").write_bytes(ca.cert_pem)
+        write_pair(tmp_path, pair(ca, "me"))
+        cluster = {"server": "https://example.com", "certificate-authority": "ca.crt"}
+        user = {"client-certificate": "tls.crt", "client-key": "tls.key"}
+        return load_config(kubeconfig(tmp_path, user, cluster=cluster))
+
+    @pytest.mark.parametrize("what", ["ca", "pair"])
+    def test_are_looked_at_every_minute(
+        self, tmp_path: Path, config: ClusterConfig, what: str
+    ) -> None:
+        config.authorization(0)
+        if what == "ca":
+            (tmp_path / "ca.crt").write_bytes(authority().cert_pem)
+        else:
+            write_pair(tmp_path, pair(authority(), "new"))
+        config.authorization(LOOK_AFTER - 1)
+        assert config.generation == 0
+        config.authorization(LOOK_AFTER)
+        assert config.generation == 1
+        config.authorization(2 * LOOK_AFTER)
+        assert config.generation == 1
+
+    def test_are_looked_at_when_the_server_does_not_match_them(
+        self, tmp_path: Path, config: ClusterConfig
+    ) -> None:
+        assert not config.renew_trust(0)
+        (tmp_path / "ca.crt").write_bytes(authority().cert_pem)
+        assert config.renew_trust(0)
+        assert config.renew_trust(0)
+        assert config.generation == 1
+
+    def test_are_looked_at_after_a_401(self, tmp_path: Path, config: ClusterConfig) -> None:
+        assert not config.renew(0, 0)
+        write_pair(tmp_path, pair(authority(), "new"))
+        assert config.renew(0, 0)
+        assert not config.renew(1, 0)
+
+    def test_that_are_no_good_change_nothing(self, tmp_path: Path, config: ClusterConfig) -> None:
+        config.authorization(0)
+        (tmp_path / "ca.crt").write_text("half of a cert")
+        config.authorization(LOOK_AFTER)
+        assert not config.renew_trust(0)
+        assert not config.renew(0, 0)
+        assert config.generation == 0
 
 
 @pytest.fixture
 def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A service account's mount, and the environment of a pod."""
     (tmp_path / "token").write_text("pod-token\n")
-    (tmp_path / "ca.crt").write_text("a certificate")
+    (tmp_path / "ca.crt").write_bytes(authority().cert_pem)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(tmp_path / "token"))
@@ -166,24 +153,43 @@ def mount(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class TestInCluster:
-    def test_server_and_token_come_from_the_mount(self, mount: Path) -> None:
-        assert (mount / "token").exists()
+    @pytest.mark.usefixtures("mount")
+    def test_server_and_token_come_from_the_mount(self) -> None:
         config = load_config(None)
         assert config.server == "https://[fd00::1]:443"
-        assert config.authorization() == "bearer pod-token"
+        assert config.authorization(0) == "Bearer pod-token"
 
-    def test_the_token_is_read_again_and_kept_if_that_fails(
-        self, mount: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        at_once = SimpleNamespace(datetime=datetime, timedelta=lambda **_: timedelta(0))
-        monkeypatch.setattr(incluster_config, "datetime", at_once)
+    def test_the_token_is_read_again_and_kept_if_that_fails(self, mount: Path) -> None:
         config = load_config(None)
+        config.authorization(0)
         (mount / "token").write_text("next-token")
-        assert config.authorization() == "bearer next-token"
+        assert config.authorization(49) == "Bearer pod-token"
+        assert config.authorization(50) == "Bearer next-token"
         (mount / "token").write_text("")
-        assert config.authorization() == "bearer next-token"
+        assert config.authorization(100) == "Bearer next-token"
         (mount / "token").unlink()
-        assert config.authorization() == "bearer next-token"
+        assert config.authorization(150) == "Bearer next-token"
+        assert not config.renew(0, 151)
+        assert config.authorization(151) == "Bearer next-token"
+
+    @pytest.mark.parametrize(
+        ("missing", "says"),
+        [("token", "token file does not exist"), ("ca.crt", "certification file does not exist")],
+    )
+    def test_both_files_are_needed(self, mount: Path, missing: str, says: str) -> None:
+        (mount / missing).unlink()
+        with pytest.raises(ConfigError, match=says):
+            load_config(None)
+
+    @pytest.mark.usefixtures("mount")
+    @pytest.mark.parametrize("name", ["KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"])
+    def test_so_are_host_and_port(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        monkeypatch.delenv(name)
+        with pytest.raises(ConfigError) as caught:
+            load_config(None)
+        assert str(caught.value) == (
+            "not in a cluster and no kubeconfig given: Service host/port is not set."
+        )
 
 
 def test_credentials_are_never_shown(tmp_path: Path) -> None:

@@ -21,11 +21,35 @@ def test_a_status_is_taken_over() -> None:
     assert str(error) == "there (409 AlreadyExists)"
 
 
-def test_the_header_counts_before_the_details() -> None:
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        (None, None),
+        ("1.5", None),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+    ],
+)
+def test_of_an_answer_only_the_header_says_when_to_come_back(
+    header: str | None, seconds: float | None
+) -> None:
     body = orjson.dumps({"kind": "Status", "details": {"retryAfterSeconds": 3}})
-    assert ApiError.from_response(429, body, "7").retry_after == 7
-    assert ApiError.from_response(429, body, None).retry_after == 3
-    assert ApiError.from_response(429, b"", "Wed, 21 Oct 2026 07:28:00 GMT").retry_after is None
+    assert ApiError.from_response(429, body, header).retry_after == seconds
+    assert ApiError.from_response(503, b"busy", header).retry_after == seconds
+
+
+def test_the_error_before_is_named_unless_it_is_the_same() -> None:
+    first, last = from_status(503, message="away"), ConnectionFailed("https://s", "lost")
+    last.previous = first
+    assert str(last) == (
+        "https://s: lost - error from a previous attempt: away (503 ServiceUnavailable)"
+    )
+    again = from_status(503, message="away")
+    again.previous = first
+    assert str(again) == str(first) == "away (503 ServiceUnavailable)"
+    first.previous = ConnectionFailed("https://s", "lost")
+    assert str(first).endswith(" - error from a previous attempt: https://s: lost")
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"[]", b'{"kind": "Pod"}', b"\xff"])
