@@ -35,12 +35,15 @@ class Backoff:
         self._next = initial
         self._calm_from = clock.monotonic()
 
-    def next_delay(self) -> float:
-        """Seconds to wait now; the next call gives more."""
+    def next_delay(self, asked: float = 0.0) -> float:
+        """Seconds to wait now, from `asked` on if the server wants more; the next call gives more.
+
+        What was asked is stretched too: the server has told the same to everybody else.
+        """
         now = self._clock.monotonic()
         if now - self._calm_from > self._reset:
             self._next = self._initial
-        delay = self._next * (1 + _JITTER * self._rng.random())
+        delay = max(self._next, asked) * (1 + _JITTER * self._rng.random())
         self._next = min(self._next * _FACTOR, self._cap)
         # Calm begins when the wait is over: a long wait is no sign of health.
         self._calm_from = now + delay

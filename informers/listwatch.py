@@ -50,11 +50,16 @@ class ListerWatcher(Protocol):
         """End whatever is under way and fail whatever follows. Called from another thread."""
         ...
 
+    def reconnect(self) -> None:
+        """End whatever is under way; what follows is served anew. Called from another thread."""
+        ...
+
 
 class ListWatch:
     """A resource in one namespace, or in all; `selectors` may narrow it.
 
-    `interrupt` needs connections that nobody else uses, so it opens a session of its own.
+    `interrupt` and `reconnect` need connections that nobody else uses, so it opens a session of
+    its own.
     """
 
     supports_watch_list = True
@@ -79,6 +84,9 @@ class ListWatch:
 
     def interrupt(self) -> None:
         self._client.close()
+
+    def reconnect(self) -> None:
+        self._client.reconnect()
 
     def _merged(self, query: Query) -> dict[str, str | int | bool | None]:
         return {

@@ -26,6 +26,7 @@ from informers.events import SHORT_WATCH, EventReader, Sink, Transform, VeryShor
 from informers.listwatch import EventStream, ListerWatcher, Query
 from informers.pager import PAGE_SIZE, list_all
 from informers.resource import Resource
+from informers.stall import StallWarning
 from informers.store import Object, Objects, Store
 from informers.watcherrors import WatchErrorHandler, log_watch_error
 
@@ -39,8 +40,8 @@ MIN_WATCH_SECONDS = 300
 watches of many clients do not end at the same time."""
 
 MAX_RETRY_AFTER = 60.0
-"""Seconds that a server may ask for: as long as the backoff comes to at most by itself. With
-more, one wrong header would leave the copy outdated for hours."""
+"""Seconds that a server may ask for, before jitter: as long as the backoff comes to at most by
+itself. With more, one wrong header would leave the copy outdated for hours."""
 
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 """Annotation of the bookmark that follows the objects that exist."""
@@ -55,7 +56,7 @@ class ReflectorStore(Sink, Protocol):
 
 
 class Reflector:
-    """Fills `store` from `source`. `run` belongs to one thread; `stop` may come from any.
+    """Fills `store` from `source`. `run` belongs to one thread; the rest may come from any.
 
     `transform` and `watch_error_handler` may be set before `run`.
     """
@@ -77,6 +78,7 @@ class Reflector:
         self._backoff = Backoff(clock, rng)
         self._reader = EventReader(resource, clock)
         self._stop = threading.Event()
+        self._replaced = threading.Event()
         self._version = ""
         self._version_unavailable = False
         self._pages_from_cache = False
@@ -109,6 +111,11 @@ class Reflector:
         self._stop.set()
         self._source.interrupt()
 
+    def reconnect(self) -> None:
+        """End the watch under way; another one takes over where it stands, without a list."""
+        self._replaced.set()
+        self._source.reconnect()
+
     def _attempt(self) -> Exception | None:
         """List and watch until that fails; returns the error, if it was one, once reported."""
         try:
@@ -122,7 +129,9 @@ class Reflector:
         stream = self._stream_list() if self._source.supports_watch_list else None
         if stream is None and not self._stop.is_set():
             self._list()
-        self._watch(stream)
+        # Entered here too, because a stop may come before the watch goes on with it.
+        with stream or contextlib.nullcontext():
+            self._watch(stream)
 
     def _list(self) -> None:
         """List, and once more without a version if the one at hand is of no use any more."""
@@ -154,7 +163,7 @@ class Reflector:
         while not self._stop.is_set():
             try:
                 with contextlib.ExitStack() as stack:
-                    stream = stack.enter_context(self._source.watch(self._streaming_query()))
+                    stream = stack.enter_context(self._open(self._streaming_query()))
                     if self._sync_from(stream):
                         stack.pop_all()
                         return stream
@@ -171,12 +180,13 @@ class Reflector:
         False if the stream ended before the bookmark that says they are complete.
         """
         staging = Store()
-        for kind, obj, version in self._reader.read(stream):
-            if kind != "BOOKMARK":
-                put(staging, kind, obj)
-            elif _ends_initial_events(obj):
-                self._sync_with(staging.list(), version)
-                return True
+        with StallWarning(self._resource, self._clock, lambda: self.last_message):
+            for kind, obj, version in self._reader.read(stream):
+                if kind != "BOOKMARK":
+                    put(staging, kind, obj)
+                elif _ends_initial_events(obj):
+                    self._sync_with(staging.list(), version)
+                    return True
         return False
 
     def _can_stream_again(self, error: Exception) -> bool:
@@ -206,21 +216,35 @@ class Reflector:
                 with stream:
                     self._follow(stream)
             except (ApiError, ConnectionFailed, VeryShortWatch) as error:
-                if not _reopens(error):
-                    _log.debug("watch_ended", **self._about(error))
+                if not self._goes_on(error):
                     return
-                self._wait_out(error)
             stream = None
+
+    def _goes_on(self, error: Exception) -> bool:
+        """Whether another watch may follow one that ended by `error`; waits first if it must."""
+        if self._replaced.is_set() and not isinstance(error, ApiError):
+            return True
+        if _reopens(error):
+            self._wait_out(error)
+            return True
+        log = _log.debug if is_expired(error) else _log.warning
+        log("watch_ended", **self._about(error))
+        return False
 
     def _open_watch(self) -> EventStream | None:
         """Open a watch; None if the server takes none now, after waiting for a while."""
         try:
-            return self._source.watch(self._watch_query())
+            return self._open(self._watch_query())
         except (ApiError, ConnectionFailed) as error:
             if not _reopens(error):
                 raise
             self._wait_out(error)
             return None
+
+    def _open(self, query: Query) -> EventStream:
+        """Open a stream; a `reconnect` from now on is meant for this one."""
+        self._replaced.clear()
+        return self._source.watch(query)
 
     def _follow(self, stream: EventStream) -> None:
         """Pass on events until the stream ends."""
@@ -236,7 +260,8 @@ class Reflector:
             if not synthetic:
                 self._version = version
         # Opened again at once it would bring the same again, as fast as the server can.
-        if self._version == before and self._clock.monotonic() - opened < SHORT_WATCH:
+        soon = self._clock.monotonic() - opened < SHORT_WATCH
+        if soon and self._version == before and not self._replaced.is_set():
             self._pause()
 
     def _relist_version(self, first: str) -> str:
@@ -272,8 +297,8 @@ class Reflector:
         if self._stop.is_set():
             return
         asked = error.retry_after if isinstance(error, ApiError) else None
-        wait = max(self._backoff.next_delay(), min(asked or 0.0, MAX_RETRY_AFTER))
-        self._clock.wait(self._stop, wait)
+        delay = self._backoff.next_delay(min(asked or 0.0, MAX_RETRY_AFTER))
+        self._clock.wait(self._stop, delay)
 
     def _report(self, error: Exception | None) -> None:
         """Tell the handler of a failure, or by None that it is over; never raises."""

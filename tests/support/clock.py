@@ -4,8 +4,17 @@ import threading
 import time
 from contextlib import AbstractContextManager
 
+from workqueue.clock import RealClock
+
 _POLL = 0.001
 """Real seconds between two looks of a waiter at the fake time."""
+
+
+class Unhurried(RealClock):
+    """Real time, but waits for an event are over at once: for what is not about them."""
+
+    def wait(self, event: threading.Event, timeout: float | None) -> bool:
+        return super().wait(event, _POLL if timeout is not None else None)
 
 
 class FakeClock:

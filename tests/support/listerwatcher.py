@@ -47,16 +47,22 @@ def status(code: int, reason: str, message: str = "", **details: Any) -> Event:
 
 
 class InstantClock:
-    """Every wait is over at once and moves the time by its length; `waits` has them all."""
+    """Every wait is over at once and moves the time by its length; `waits` has them all.
+
+    Those of the thread that made it, that is: for others time does not pass by waiting.
+    """
 
     def __init__(self) -> None:
         self.now = 1000.0
         self.waits: list[float] = []
+        self._owner = threading.current_thread()
 
     def monotonic(self) -> float:
         return self.now
 
     def wait(self, event: threading.Event, timeout: float | None) -> bool:
+        if threading.current_thread() is not self._owner:
+            return event.wait()
         assert timeout is not None, "this clock cannot wait for ever"
         self.waits.append(timeout)
         self.now += timeout
@@ -120,6 +126,7 @@ class ScriptedListerWatcher:
         self.timeouts: list[int] = []
         self.at_end: Callable[[], None] = lambda: None
         self.interrupted = False
+        self.reconnects = 0
         self.answers = answers
         self._left = itertools.chain(answers)
         self._clock = clock
@@ -143,6 +150,9 @@ class ScriptedListerWatcher:
 
     def interrupt(self) -> None:
         self.interrupted = True
+
+    def reconnect(self) -> None:
+        self.reconnects += 1
 
     def _answer(self) -> Any:
         answer = next(self._left, None)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from informers.events import EventReader
 from informers.listwatch import ListWatch
 from informers.watch import Event, Watch
 from tests.support.apiserver import ApiServer, Exchange
-from tests.support.clock import FakeClock
+from tests.support.clock import FakeClock, Unhurried
 from tests.support.eventually import eventually
 from tests.support.listerwatcher import CONFIG_MAPS, bookmark, config_map, event, listed
 from workqueue.clock import RealClock
@@ -70,6 +71,24 @@ class TestBytes:
 
         assert self.events(connect, send) == [long]
 
+    @pytest.mark.parametrize("version", [b"HTTP/1.0", b"HTTP/1.1"])
+    def test_an_answer_without_chunks_is_read_as_it_comes(
+        self, connect: Connect, version: bytes
+    ) -> None:
+        """As proxies send it that speak HTTP/1.0 with the server."""
+        seen = threading.Event()
+
+        def unchunked(exchange: Exchange) -> None:
+            exchange.send(version + b" 200 OK\r\nConnection: close\r\n\r\n" + line(ADDED))
+            assert seen.wait(5), "the first event is still held"
+            exchange.send(line(CHANGED) + line(ADDED)[:20])
+            exchange.close()
+
+        with ApiServer(unchunked) as server, open_watch(connect(server)) as watch:
+            assert next(watch) == ADDED
+            seen.set()
+            assert list(watch) == [CHANGED]
+
     def test_half_a_line_at_the_end_is_none(self, connect: Connect) -> None:
         def cut(exchange: Exchange) -> None:
             exchange.begin()
@@ -117,13 +136,23 @@ def wrong_chunk_size(exchange: Exchange) -> None:
     exchange.close()
 
 
+def half_closed(exchange: Exchange) -> None:
+    """The server will send no more, yet goes on listening."""
+    exchange.begin()
+    exchange.chunk(line(ADDED))
+    exchange.sock.shutdown(socket.SHUT_WR)
+    exchange.silence()
+
+
 def silence(exchange: Exchange) -> None:
     exchange.begin()
     exchange.chunk(line(ADDED))
     exchange.silence()
 
 
-@pytest.mark.parametrize("end", [cut_inside_a_chunk, cut_between_chunks, reset, wrong_chunk_size])
+@pytest.mark.parametrize(
+    "end", [cut_inside_a_chunk, cut_between_chunks, reset, half_closed, wrong_chunk_size]
+)
 def test_a_broken_stream_gives_what_came_whole(
     connect: Connect, end: Callable[[Exchange], None]
 ) -> None:
@@ -268,6 +297,17 @@ def initial(*events: dict[str, Any], end: int = 1) -> Callable[[Exchange], None]
     return answer
 
 
+def adding(name: str, version: int) -> Callable[[Exchange], None]:
+    """A watch that brings one object and then is silent."""
+
+    def answer(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.chunk(line(event("ADDED", config_map(name, version))))
+        exchange.silence()
+
+    return answer
+
+
 Run = Callable[..., Cluster]
 
 
@@ -344,16 +384,56 @@ def test_a_server_that_is_away_is_asked_again_after_a_backoff(run: Run) -> None:
     assert not cluster.informer.has_synced()
 
 
-def test_a_dropped_stream_goes_on_where_it_broke(run: Run) -> None:
-    def more(exchange: Exchange) -> None:
-        exchange.begin()
-        exchange.chunk(line(event("ADDED", config_map("b", 3))))
-        exchange.silence()
-
-    with ApiServer(invalid, one_object, cut_inside_a_chunk, more) as server:
-        cluster = run(server)
+@pytest.mark.parametrize("end", [cut_inside_a_chunk, cut_between_chunks, half_closed])
+def test_a_dropped_stream_goes_on_where_it_broke(
+    run: Run, end: Callable[[Exchange], None]
+) -> None:
+    with ApiServer(invalid, one_object, end, adding("b", 3)) as server:
+        cluster = run(server, Unhurried())
         eventually(lambda: cluster.names() == ["a", "b"])
         assert cluster.asked() == ["stream", "list 0", "watch 1", "watch 2"]
+
+
+def test_a_stream_that_ends_is_followed_by_another_at_once(run: Run) -> None:
+    def ended(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.chunk(line(ADDED) + line(bookmark(2, end=True)) + line(CHANGED))
+        exchange.end()
+
+    with ApiServer(ended, adding("b", 4)) as server:
+        # With this clock a wait would have no end.
+        cluster = run(server, FakeClock())
+        eventually(lambda: cluster.names() == ["a", "b"])
+        assert cluster.asked() == ["stream", "watch 3"]
+
+
+@pytest.mark.parametrize("garbage", [b"<html>\n", b"{}\n", b"\xff\xfe\n", b"x" * 100_000 + b"\n"])
+def test_garbage_leads_to_a_list(run: Run, garbage: bytes) -> None:
+    def broken(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.chunk(line(ADDED) + line(bookmark(2, end=True)) + garbage)
+        exchange.silence()
+
+    with ApiServer(broken, initial(event("ADDED", config_map("z", 7)), end=7)) as server:
+        cluster = run(server, Unhurried())
+        eventually(lambda: cluster.names() == ["z"])
+        assert cluster.asked() == ["stream", "stream 2"]
+
+
+def test_objects_of_other_kinds_are_passed_over(run: Run) -> None:
+    secret = {**config_map("s", 3), "kind": "Secret"}
+    table = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {}, "rows": []}
+
+    def mixed(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.chunk(line(ADDED) + line(event("ADDED", table)) + line(bookmark(2, end=True)))
+        exchange.chunk(line(event("ADDED", secret)) + line(event("ADDED", config_map("b", 4))))
+        exchange.silence()
+
+    with ApiServer(mixed) as server:
+        cluster = run(server)
+        eventually(lambda: cluster.names() == ["a", "b"])
+        assert cluster.asked() == ["stream"]
 
 
 @pytest.mark.parametrize("in_stream", [True, False])
@@ -373,31 +453,73 @@ def test_an_expired_version_leads_to_a_list(run: Run, *, in_stream: bool) -> Non
 
     script = invalid, one_object, expire, invalid, fresh
     with ApiServer(*script) as server:
-        cluster = run(server)
+        cluster = run(server, Unhurried())
         eventually(lambda: cluster.names() == ["z"])
         assert cluster.asked()[:5] == ["stream", "list 0", "watch 1", "stream 1", "list 1"]
 
 
-def test_a_busy_server_is_left_alone_for_as_long_as_it_asks(run: Run) -> None:
-    def busy(exchange: Exchange) -> None:
-        exchange.answer(429, {"kind": "Status", "reason": "TooManyRequests"}, Retry_After="50")
+BUSY: dict[str, Any] = {"kind": "Status", "code": 429, "reason": "TooManyRequests"}
 
+
+def busy(**headers: str) -> Callable[[Exchange], None]:
+    return lambda exchange: exchange.answer(429, BUSY, **headers)
+
+
+def busy_in_stream(**details: int) -> Callable[[Exchange], None]:
+    def answer(exchange: Exchange) -> None:
+        exchange.begin()
+        exchange.event("ERROR", {**BUSY, "details": details})
+        exchange.end()
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("answer", "least"),
+    [
+        (busy(), 0.8),
+        (busy(Retry_After="50"), 50.0),
+        (busy(Retry_After="tomorrow"), 0.8),
+        (busy_in_stream(), 0.8),
+        (busy_in_stream(retryAfterSeconds=50), 50.0),
+    ],
+)
+def test_a_busy_server_is_left_alone_for_a_while(
+    run: Run, answer: Callable[[Exchange], None], least: float
+) -> None:
     clock = FakeClock()
-    with ApiServer(invalid, one_object, busy, silence) as server:
+    with ApiServer(invalid, one_object, answer, adding("b", 3)) as server:
         cluster = run(server, clock)
         clock.await_waiters()
+        clock.step(least - 0.01)
+        clock.await_waiters()
         assert cluster.asked() == ["stream", "list 0", "watch 1"]
-        clock.step(49)
-        assert cluster.asked() == ["stream", "list 0", "watch 1"]
-        clock.step(1)
-        eventually(lambda: cluster.asked() == ["stream", "list 0", "watch 1", "watch 1"])
+        clock.step(least)
+        eventually(lambda: cluster.names() == ["a", "b"])
+        assert cluster.asked() == ["stream", "list 0", "watch 1", "watch 1"]
 
 
+@pytest.mark.parametrize("stalled", [silence, Exchange.silence], ids=["open", "opening"])
 def test_a_quiet_watch_is_replaced_without_a_list(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch, stalled: Callable[[Exchange], None]
 ) -> None:
-    monkeypatch.setattr(Client.watch, "__kwdefaults__", {"read_timeout": 1.2})
-    with ApiServer(initial(ADDED, end=2), silence) as server:
-        cluster = run(server)
-        eventually(lambda: len(server.requests) == 2)
-        assert cluster.asked() == ["stream", "watch 2"]
+    monkeypatch.setattr(Client.watch, "__kwdefaults__", {"read_timeout": 0.2})
+    monkeypatch.setattr("informers.events.SHORT_WATCH", 0.1)
+    with ApiServer(invalid, one_object, stalled, adding("b", 3)) as server:
+        cluster = run(server, Unhurried())
+        eventually(lambda: cluster.names() == ["a", "b"])
+        after = "watch 2" if stalled is silence else "watch 1"
+        assert cluster.asked() == ["stream", "list 0", "watch 1", after]
+
+
+def test_a_reconnect_replaces_a_silent_watch_without_a_list(run: Run) -> None:
+    """At once, even if the old one did not bring anything before."""
+    with ApiServer(initial(ADDED, end=2), adding("b", 3), adding("c", 4)) as server:
+        # With this clock a wait would have no end.
+        cluster = run(server, FakeClock())
+        for names in (["a"], ["a", "b"]):
+            eventually(lambda: cluster.names() == names)  # noqa: B023 - called here
+            cluster.informer.reconnect()
+        eventually(lambda: cluster.names() == ["a", "b", "c"])
+        assert cluster.asked() == ["stream", "watch 2", "watch 3"]
+        assert cluster.informer.last_error is None

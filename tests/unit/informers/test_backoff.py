@@ -22,6 +22,25 @@ def test_delays_are_stretched_by_up_to_twice(clock: FakeClock) -> None:
     assert 1.55 < max(firsts) <= 1.6
 
 
+def test_what_a_server_asks_for_is_a_least_and_stretched_too(clock: FakeClock) -> None:
+    """Or all that it sent away would be back at the same moment."""
+    waits = [Backoff(clock, random.Random(n)).next_delay(40.0) for n in range(200)]
+    assert 40 <= min(waits) < 41
+    assert 79 < max(waits) <= 80
+
+
+def test_less_than_it_takes_anyhow_need_not_be_asked_for(clock: FakeClock) -> None:
+    backoff = Backoff(clock, NoJitter())
+    assert [backoff.next_delay(1.0) for _ in range(3)] == [1.0, 1.6, 3.2]
+
+
+def test_the_wait_that_a_server_asks_for_is_no_calm(clock: FakeClock) -> None:
+    backoff = Backoff(clock, NoJitter())
+    for _ in range(5):
+        clock.step(backoff.next_delay(60.0) + 100)
+    assert backoff.next_delay() == 25.6
+
+
 def test_calm_starts_it_anew(clock: FakeClock) -> None:
     backoff = Backoff(clock, NoJitter())
     for _ in range(5):

@@ -11,6 +11,7 @@ from informers.errors import ConnectionFailed
 from informers.listwatch import EventStream, ListWatch, Query
 from informers.watch import Event
 from tests.support.apiserver import ApiServer, Exchange
+from tests.support.clock import Unhurried
 from tests.support.eventually import eventually
 from tests.support.listerwatcher import CONFIG_MAPS, config_map, event, listed
 from workqueue.clock import RealClock
@@ -42,7 +43,7 @@ def make(_no_stray_threads: None) -> Iterator[Make]:
     made: list[ListWatch] = []
 
     def build(server: ApiServer, *args: Any) -> ListWatch:
-        made.append(ListWatch(Client(server.config(), clock=RealClock()), CONFIG_MAPS, *args))
+        made.append(ListWatch(Client(server.config(), clock=Unhurried()), CONFIG_MAPS, *args))
         return made[-1]
 
     yield build
@@ -165,3 +166,40 @@ class TestInterrupt:
                 ours.interrupt()
             assert client.list(CONFIG_MAPS)["items"]
             client.close()
+
+
+class TestReconnect:
+    def test_ends_a_watch_under_way_and_no_other(self, make: Make) -> None:
+        with ApiServer(one_event_then_silence, one_event_then_silence, one_event) as server:
+            source = make(server)
+            with source.watch({}) as first:
+                assert next(iter(first)) == ADDED
+                source.reconnect()
+                with pytest.raises(ConnectionFailed, match="connection lost"):
+                    next(iter(first))
+            with source.watch({}) as second:
+                assert next(iter(second)) == ADDED
+                source.reconnect()
+            assert read(source.watch({})) == [ADDED]
+
+    def test_has_a_list_under_way_asked_for_again(self, make: Make) -> None:
+        with ApiServer(Exchange.silence, one_list) as server:
+            source = make(server)
+
+            def reconnect() -> None:
+                eventually(lambda: server.requests)
+                source.reconnect()
+
+            cutting = threading.Thread(target=reconnect)
+            cutting.start()
+            assert source.list({}) == listed(7, config_map("a", 2))
+            cutting.join()
+            assert len(server.requests) == 2
+
+    def test_opens_nothing_after_an_interrupt(self, make: Make) -> None:
+        with ApiServer(one_list) as server:
+            source = make(server)
+            source.interrupt()
+            source.reconnect()
+            with pytest.raises(ConnectionFailed, match="the client is closed"):
+                source.list({})
