@@ -9,15 +9,30 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
+
+import structlog
 
 from informers.clock import Clock
+from informers.latency import Latencies
 from informers.store import Object, meta_namespace_key
+
+_log = structlog.get_logger(__name__)
 
 BATCH = 1000
 """Entries handed over together at most, as in client-go."""
 
 HIGH_WATER = 2000
 """From this many waiting entries on producers wait for the consumer, as in client-go."""
+
+CROWDED = 10
+"""With more waiting entries than that, slow processing is worth a log line, as in client-go."""
+
+SLOW = 0.1
+"""Seconds for each entry of a batch from which on processing is slow, as in client-go."""
+
+SLOW_BATCH = 1.0
+"""Seconds from which on it is whatever the size of the batch, as in client-go."""
 
 
 class Closed(Exception):  # noqa: N818 - it reads as what happened
@@ -32,8 +47,7 @@ class Change(Enum):
     DELETED = "DELETED"
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(NamedTuple):
     """One event of one object."""
 
     change: Change
@@ -41,8 +55,7 @@ class Delta:
     key: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReplacedAll:
+class ReplacedAll(NamedTuple):
     """A whole list as of `resource_version`: what is not in it is gone."""
 
     objects: Sequence[Object]
@@ -54,8 +67,7 @@ class SyncAll:
     """Every stored object is to be shown again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bookmark:
+class Bookmark(NamedTuple):
     """Nothing changed up to `resource_version`."""
 
     resource_version: str
@@ -67,10 +79,12 @@ Process = Callable[[Sequence[Entry], bool], None]
 
 
 class RealFIFO:
-    """The in-order queue: any number of producers, one consumer."""
+    """The in-order queue: any number of producers, one consumer. `name` is for the log."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, name: str = "") -> None:
+        self.processing_latency = Latencies()
         self._clock = clock
+        self._name = name
         self._entries: deque[Entry] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -131,13 +145,23 @@ class RealFIFO:
             batch = self._take_batch()
             initial = bool(self._initial)
             self._processing = True
+            waiting, began = len(self._entries), self._clock.monotonic()
         try:
             process(batch, initial)
         except BaseException:
             self._processed(initial=False)
             raise
         self._processed(initial=initial)
+        self._note_time(batch, waiting, self._clock.monotonic() - began)
         return True
+
+    def _note_time(self, batch: Sequence[Entry], waiting: int, seconds: float) -> None:
+        """Count how long a batch took, and name it if that was long and kept many waiting."""
+        self.processing_latency.observe(seconds)
+        if waiting > CROWDED and seconds > min(SLOW * len(batch), SLOW_BATCH):
+            first = batch[0].key if isinstance(batch[0], Delta) else type(batch[0]).__name__
+            about = {"queue": self._name, "first": first, "batch": len(batch)}
+            _log.warning("slow_processing", **about, waiting=waiting, seconds=round(seconds, 3))
 
     def _processed(self, *, initial: bool) -> None:
         with self._changed:

@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -20,24 +20,21 @@ _LONG = 1024
 """Waiting notifications that are worth a warning; the buffer has no limit by contract."""
 
 
-@dataclass(frozen=True, slots=True)
-class Added:
+class Added(NamedTuple):
     """An object is new to the handler."""
 
     obj: Object
     initial: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Updated:
+class Updated(NamedTuple):
     """An object changed, or is shown again by a resync."""
 
     old: Object
     new: Object
 
 
-@dataclass(frozen=True, slots=True)
-class Deleted:
+class Deleted(NamedTuple):
     """An object is gone."""
 
     obj: Object | DeletedFinalStateUnknown
@@ -110,7 +107,12 @@ class Listener:
             self._buffer.clear()
             self._changed.notify_all()
 
-    def join(self, timeout: float) -> bool:
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stop.is_set()
+
+    def join(self, timeout: float | None) -> bool:
         """Wait for the thread; True if it ended. Called on that very thread it is True at once."""
         if self.thread is threading.current_thread() or not self.thread.ident:
             return True

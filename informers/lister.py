@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 
+import structlog
+
 from informers.errors import not_found
 from informers.resource import Resource
 from informers.store import NAMESPACE_INDEX, Object, Objects, Store
+
+_log = structlog.get_logger(__name__)
 
 
 class Lister:
@@ -13,6 +17,11 @@ class Lister:
     def __init__(self, store: Store, resource: Resource) -> None:
         self._store = store
         self._resource = resource
+
+    @property
+    def resource_version(self) -> str:
+        """The version up to which the answers are true; "" before the first list."""
+        return self._store.resource_version
 
     def get(self, name: str, namespace: str | None = None) -> Object:
         """The object; an `ApiError` that is `is_not_found` if the store has none."""
@@ -41,6 +50,7 @@ class Lister:
     def _in(self, namespace: str) -> Objects:
         if NAMESPACE_INDEX in self._store.indexers:
             return self._store.by_index(NAMESPACE_INDEX, namespace)
+        _log.debug("no_namespace_index", resource=self._resource.group_resource)
         return [obj for obj in self._store.list() if _namespace(obj) == namespace]
 
 

@@ -84,8 +84,9 @@ class Processor:
         return [*self._listeners, *self._removed]
 
     def waiting(self) -> int:
-        """The notifications in the longest buffer."""
-        return max((len(listener) for listener in self._listeners), default=0)
+        """The notifications in the longest buffer; may be asked from any thread."""
+        # A copy is made in one step; a loop would meet the handlers that come and go.
+        return max(map(len, [*self._listeners]), default=0)
 
     def _resync_period(self, wanted: float) -> float:
         """A handler's period in effect.
@@ -96,17 +97,14 @@ class Processor:
         """
         if wanted <= 0:
             return 0.0
-        wanted = max(wanted, MINIMUM_RESYNC)
-        if self._running:
-            return self._at_least_check_period(wanted)
-        self.check_period = min(wanted, self.check_period or wanted)
-        return wanted
-
-    def _at_least_check_period(self, wanted: float) -> float:
-        if not self.check_period or wanted < self.check_period:
-            _log.warning("resync_period_raised", wanted=wanted, effective=self.check_period)
-            return self.check_period
-        return wanted
+        period = max(wanted, MINIMUM_RESYNC)
+        if not self._running:
+            self.check_period = min(period, self.check_period or period)
+        elif not self.check_period or period < self.check_period:
+            period = self.check_period
+        if period != wanted:
+            _log.warning("resync_period_changed", wanted=wanted, effective=period)
+        return period
 
 
 def _is_sync(notification: Notification) -> bool:

@@ -6,6 +6,7 @@ The store is always ahead of its handlers, never behind.
 """
 
 import contextlib
+import os
 import random
 import threading
 import time
@@ -17,8 +18,10 @@ from informers.clock import Clock
 from informers.events import Transform
 from informers.fifo import Closed, Entry, RealFIFO
 from informers.handlers import ResourceEventHandler
+from informers.latency import Latencies
 from informers.listener import Listener
 from informers.listwatch import ListerWatcher
+from informers.mutation import MutationDetector, is_wanted
 from informers.processing import apply
 from informers.processor import Processor
 from informers.reflector import Reflector
@@ -53,6 +56,17 @@ class Registration:
         """Take the handler off; one call to it may still be under way. May be repeated."""
         self._informer.remove_event_handler(self)
 
+    def shut_down(self, timeout: float | None = None) -> bool:
+        """Take the handler off and wait until no call to it is under way; True if so.
+
+        client-go's ShutDownEventHandler. `timeout` is in real seconds, None for no limit.
+        `RuntimeError` from within the handler, whose call would wait for itself.
+        """
+        if self._listener.thread is threading.current_thread():
+            raise RuntimeError("a handler cannot wait for its own end: use remove()")
+        self.remove()
+        return self._listener.join(timeout)
+
     @property
     def listener(self) -> Listener:
         """For the informer."""
@@ -64,7 +78,7 @@ class SharedIndexInformer:
 
     Make it by a factory. `resync_period` is the default of its handlers, in seconds, 0 for
     never. `on_failure` is called when one of its threads dies, which is a bug and ends it.
-    Objects are read only.
+    Objects are read only: `informers.mutation` finds who does not keep to it.
     """
 
     def __init__(  # noqa: PLR0913 - its settings, all by name
@@ -81,7 +95,7 @@ class SharedIndexInformer:
         self.resource = resource
         self.store = Store(indexers)
         self._clock = clock
-        self._queue = RealFIFO(clock)
+        self._queue = RealFIFO(clock, resource.group_resource)
         self._reflector = Reflector(resource, lister_watcher, self._queue, clock=clock, rng=rng)
         name = f"informer-{resource.plural}"
         self._processor = Processor(clock, name, resync_period, self._guarded)
@@ -97,6 +111,10 @@ class SharedIndexInformer:
             self._thread("reflector", self._reflector.run),
             self._thread("processor", self._process_until_closed),
         ]
+        self._detector: MutationDetector | None = None
+        if is_wanted(os.environ):
+            self._detector = detector = MutationDetector(resource.group_resource)
+            self._threads.append(self._thread("mutations", lambda: detector.run(self._stopped)))
 
     def __repr__(self) -> str:
         return f"SharedIndexInformer({self.resource.group_resource})"
@@ -172,7 +190,16 @@ class SharedIndexInformer:
         with self._delivery:
             listeners = self._processor.stop()
         late = [one for one in listeners if not one.join(max(0.0, deadline - time.monotonic()))]
+        if self._detector:
+            self._guarded(self._detector.compare)
         return alive + [listener.thread.name for listener in late]
+
+    def reconnect(self) -> None:
+        """Replace the watch by one from the version reached, without a list.
+
+        For whoever misses a change that the connection, though it seems sound, does not bring.
+        """
+        self._reflector.reconnect()
 
     def has_synced(self) -> bool:
         """Whether the first list is in the store; handlers may still be working on it."""
@@ -200,6 +227,21 @@ class SharedIndexInformer:
     def seconds_since_last_message(self) -> float:
         """Age of the last list or watch event; bookmarks keep it near a minute at most."""
         return self._clock.monotonic() - self._reflector.last_message
+
+    @property
+    def queued_items(self) -> int:
+        """What the reflector has put on the queue and the store has not seen."""
+        return len(self._queue)
+
+    @property
+    def handler_queued_items(self) -> int:
+        """The notifications that wait for the handler that is furthest behind."""
+        return self._processor.waiting()
+
+    @property
+    def processing_latency(self) -> Latencies:
+        """How long the batches of the queue took, from there to the handlers' buffers."""
+        return self._queue.processing_latency
 
     def _process_until_closed(self) -> None:
         with contextlib.suppress(Closed):
@@ -229,7 +271,10 @@ class SharedIndexInformer:
 
     def _process(self, batch: Sequence[Entry], initial: bool) -> None:  # noqa: FBT001 - a callback
         with self._delivery:
-            self._processor.distribute(apply(self.store, batch, initial=initial))
+            notifications = apply(self.store, batch, initial=initial)
+            if self._detector:
+                self._detector.add(notifications)
+            self._processor.distribute(notifications)
 
     def _thread(self, role: str, body: Callable[[], None]) -> threading.Thread:
         name = f"informer-{self.resource.plural}/{role}"

@@ -183,23 +183,25 @@ class Store:
     def _rebuild(self, name: str) -> None:
         self._indexes[name] = {}
         for key, obj in self._objects.items():
-            self._insert(name, key, obj)
+            self._insert(name, key, self._indexers[name](obj))
 
     def _reindex(self, key: str, old: Object | None, new: Object | None) -> None:
-        for name in self._indexers:
-            if old is not None:
-                self._discard(name, key, old)
-            if new is not None:
-                self._insert(name, key, new)
+        for name, values_of in self._indexers.items():
+            before = [] if old is None else [*values_of(old)]
+            after = [] if new is None else [*values_of(new)]
+            # Hardly any change moves an object within an index.
+            if before != after:
+                self._discard(name, key, before)
+                self._insert(name, key, after)
 
-    def _insert(self, name: str, key: str, obj: Object) -> None:
+    def _insert(self, name: str, key: str, values: Iterable[str]) -> None:
         index = self._indexes[name]
-        for value in self._indexers[name](obj):
+        for value in values:
             index.setdefault(value, set()).add(key)
 
-    def _discard(self, name: str, key: str, obj: Object) -> None:
+    def _discard(self, name: str, key: str, values: Iterable[str]) -> None:
         index = self._indexes[name]
-        for value in self._indexers[name](obj):
+        for value in values:
             keys = index.get(value)
             if keys is not None:
                 keys.discard(key)

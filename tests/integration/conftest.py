@@ -11,8 +11,11 @@ from hack.cluster import binaries, components
 from hack.cluster.controlplane import ControlPlane
 from tests.support.eventually import eventually
 from tests.support.suites import build_first, mark
+from tests.support.threads import no_stray_threads
 
 _FOLDER = Path(__file__).parent
+
+_no_stray_threads = pytest.fixture(autouse=True)(no_stray_threads)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -20,7 +20,10 @@ from informers import (
 )
 from informers.errors import is_already_exists, is_not_found
 from tests.support.eventually import eventually
+from tests.support.sockets import no_stray_sockets
 from workqueue.clock import RealClock
+
+_no_stray_sockets = pytest.fixture(autouse=True)(no_stray_sockets)
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", namespaced=True)
 CRDS = Resource(

@@ -1,95 +1,202 @@
 """After any history the store equals the server, and each handler's picture the store."""
 
 import random
+import threading
+from dataclasses import dataclass, field
 
-from hypothesis import given, settings
+from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
-from informers.errors import ConnectionFailed
-from informers.shared import SharedIndexInformer
+from informers.errors import ApiError, ConnectionFailed
+from informers.shared import Registration, SharedIndexInformer
+from informers.store import Object
+from informers.watch import Event
+from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.fakesource import FakeSource
-from tests.support.listerwatcher import CONFIG_MAPS
+from tests.support.listerwatcher import CONFIG_MAPS, status
 from tests.support.picture import Picture
-from workqueue.clock import RealClock
 
-NAMES = st.sampled_from(["a", "b", "c", "d"])
-DROPPED = ConnectionFailed("https://fake", "lost", dropped=True)
-QUIET = ConnectionFailed("https://fake", "no answer in time", timed_out=True)
+NAMES = st.sampled_from(["a", "b", "c"])
+VALUES = st.integers(0, 2)
 
-STEPS = st.one_of(
-    st.tuples(st.just("write"), NAMES, st.integers(0, 9)),
-    st.tuples(st.just("remove"), NAMES),
-    st.tuples(st.just("repeat")),
-    st.tuples(st.just("bookmark")),
-    st.tuples(st.just("break_off"), st.sampled_from([None, DROPPED, QUIET])),
-    st.tuples(st.just("expire"), st.booleans()),
-    st.tuples(st.just("join")),
+REFUSALS = st.sampled_from(
+    [
+        ConnectionFailed("https://fake", "refused", refused=True),
+        ConnectionFailed("https://fake", "lost", dropped=True),
+        ConnectionFailed("https://fake", "no answer in time", timed_out=True),
+        ConnectionFailed("https://fake", "no such host"),
+        ApiError(429, "TooManyRequests", "busy", retry_after=1),
+        ApiError(500, "InternalError", "a bug"),
+        ApiError(403, "Forbidden", "not you"),
+        ApiError(410, "Expired", "too old"),
+        ApiError(504, "Timeout", "Too large resource version: 9, current: 8"),
+    ]
 )
+ENDS: list[ConnectionFailed | Event | None] = [
+    None,
+    ConnectionFailed("https://fake", "lost", dropped=True),
+    ConnectionFailed("https://fake", "no answer in time", timed_out=True),
+    status(500, "InternalError", "a bug"),
+    status(429, "TooManyRequests"),
+    status(410, "Expired"),
+]
 
 
-class Unhurried(RealClock):
+class Hasty(FakeClock):
     """Waits of a backoff take no time: nothing here is about them."""
 
-    def wait(self, event: object, timeout: float | None) -> bool:
-        return super().wait(event, 0.001 if timeout is not None else None)  # type: ignore[arg-type]
+    def wait(self, event: threading.Event, timeout: float | None) -> bool:
+        return event.wait(None if timeout is None else 0.001)
 
 
-class History:
-    """One server, one informer, and handlers that join on the way."""
+def by_value(obj: Object) -> list[str]:
+    return [obj["data"]["value"]]
 
-    def __init__(self, *, streaming: bool) -> None:
+
+@dataclass
+class Handler:
+    """One handler at the informer, its registration, and what it was told when it left."""
+
+    picture: Picture
+    registration: Registration
+    at_the_end: list[str] = field(default_factory=list)
+
+
+class InformerMachine(RuleBasedStateMachine):
+    """One server, one informer, and handlers that come and go."""
+
+    @initialize(
+        streaming=st.booleans(), page_size=st.integers(1, 4), names=st.sets(NAMES), early=VALUES
+    )
+    def begin(self, *, streaming: bool, page_size: int, names: set[str], early: int) -> None:
+        self.clock = Hasty()
         self.source = FakeSource(streaming=streaming)
-        rng = random.Random(1)
+        self.source.page_size = page_size
+        for name in sorted(names):
+            self.source.write(name, 0)
         self.informer = SharedIndexInformer(
-            CONFIG_MAPS, self.source, clock=Unhurried(), rng=rng, resync_period=0.0
+            CONFIG_MAPS,
+            self.source,
+            clock=self.clock,
+            rng=random.Random(1),
+            indexers={"value": by_value},
+            resync_period=10.0,
         )
-        self.pictures: list[Picture] = []
-        self.join()
+        self.present: list[Handler] = []
+        self.gone: list[Handler] = []
+        for _ in range(early):
+            self.join(0)
+        self.informer.start()
 
-    def step(self, verb: str, *args: object) -> None:
-        if verb == "join":
-            self.join()
-        elif verb == "expire":
-            self.source.expire(in_stream=bool(args[0]))
-        else:
-            getattr(self.source, verb)(*args)
+    @rule(name=NAMES, value=VALUES)
+    def write(self, name: str, value: int) -> None:
+        self.source.write(name, value)
 
-    def join(self) -> None:
-        self.pictures.append(Picture())
-        self.informer.add_event_handler(self.pictures[-1])
+    @rule(name=NAMES)
+    def remove(self, name: str) -> None:
+        self.source.remove(name)
 
-    def settled(self) -> bool:
+    @rule(name=NAMES, value=VALUES)
+    def recreate(self, name: str, value: int) -> None:
+        self.source.remove(name)
+        self.source.write(name, value)
+
+    @rule()
+    def repeat(self) -> None:
+        self.source.repeat()
+
+    @rule()
+    def bookmark(self) -> None:
+        self.source.bookmark()
+
+    @rule()
+    def reorder(self) -> None:
+        self.source.reorder()
+
+    @rule(error=st.sampled_from(ENDS))
+    def break_off(self, error: ConnectionFailed | Event | None) -> None:
+        self.source.break_off(error)
+
+    @rule(in_stream=st.booleans())
+    def expire(self, *, in_stream: bool) -> None:
+        self.source.expire(in_stream=in_stream)
+
+    @rule(errors=st.lists(REFUSALS, min_size=1, max_size=3))
+    def refuse(self, errors: list[Exception]) -> None:
+        self.source.refuse(*errors)
+
+    @rule()
+    def reconnect(self) -> None:
+        self.informer.reconnect()
+
+    @rule(seconds=st.sampled_from([2.0, 10.0]))
+    def pass_time(self, seconds: float) -> None:
+        """Make a watch no short one, or a resync due."""
+        self.clock.step(seconds)
+
+    @precondition(lambda self: len(self.present) < 4)
+    @rule(resync=st.sampled_from([0.0, 10.0]))
+    def join(self, resync: float) -> None:
+        picture = Picture(self.source.repeated)
+        registration = self.informer.add_event_handler(picture, resync)
+        self.present.append(Handler(picture, registration))
+
+    @precondition(lambda self: self.present)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        handler = self.present.pop(data.draw(st.integers(0, len(self.present) - 1)))
+        assert handler.registration.shut_down(5)
+        handler.at_the_end = [*handler.picture.events]
+        self.gone.append(handler)
+
+    @rule()
+    def settle(self) -> None:
+        eventually(self.is_settled, within=5.0, what="store and pictures to equal the server")
+        store = self.informer.store
+        indexed = {
+            value: store.index_keys("value", value) for value in store.index_values("value")
+        }
+        assert indexed == self.expected_index()
+
+    def teardown(self) -> None:
+        if not hasattr(self, "informer"):
+            return
+        try:
+            self.settle()
+        finally:
+            self.informer.stop()
+            assert self.informer.join() == []
+        assert self.informer.failure is None
+        everyone = [*self.present, *self.gone]
+        assert [handler.picture.faults for handler in everyone] == [[]] * len(everyone)
+        assert [one.picture.events for one in self.gone] == [one.at_the_end for one in self.gone]
+
+    def is_settled(self) -> bool:
         store = dict(self.informer.store.items())
-        return store == self.source.snapshot() and all(
-            picture.objects == store for picture in self.pictures
+        return (
+            self.informer.has_synced()
+            and store == self.source.snapshot()
+            and all(handler.picture.objects == store for handler in self.present)
+            and all(handler.registration.has_synced() for handler in self.present)
         )
 
+    def expected_index(self) -> dict[str, list[str]]:
+        expected: dict[str, list[str]] = {}
+        for key, obj in sorted(self.source.snapshot().items()):
+            expected.setdefault(obj["data"]["value"], []).append(key)
+        return expected
 
-@settings(max_examples=60, deadline=None)
-@given(
-    before=st.lists(STEPS, max_size=6),
-    steps=st.lists(st.tuples(STEPS, st.booleans()), max_size=25),
-    streaming=st.booleans(),
-)
-def test_store_and_pictures_end_up_equal_to_the_server(
-    before: list[tuple[str, ...]],
-    steps: list[tuple[tuple[str, ...], bool]],
-    *,
-    streaming: bool,
-) -> None:
-    history = History(streaming=streaming)
-    for one in before:
-        history.step(*one)
-    history.informer.start()
-    try:
-        for one, wait in steps:
-            history.step(*one)
-            if wait:
-                eventually(history.settled)
-        eventually(history.settled)
-        assert [picture.faults for picture in history.pictures] == [[]] * len(history.pictures)
-    finally:
-        history.informer.stop()
-        assert history.informer.join() == []
-    assert history.informer.failure is None
+
+def test_store_and_pictures_end_up_equal_to_the_server() -> None:
+    run_state_machine_as_test(
+        InformerMachine,
+        settings=settings(max_examples=60, stateful_step_count=30, deadline=None),
+    )

@@ -1,14 +1,17 @@
-"""An API server of one resource in memory, to watch from: it can lose, repeat and expire."""
+"""An API server of one resource in memory: it can lose, repeat, refuse, expire and reorder."""
 
+import itertools
 import queue
 import threading
+from collections import deque
 from collections.abc import Iterator
+from copy import deepcopy
 from types import TracebackType
 from typing import Any, Self
 
 from informers.errors import ApiError, ConnectionFailed
 from informers.listwatch import Query
-from informers.store import Object
+from informers.store import Object, Objects
 from informers.watch import Event
 from tests.support.listerwatcher import bookmark, config_map, listed, status
 
@@ -16,19 +19,28 @@ _END = object()
 
 
 class FakeSource:
-    """Keeps ConfigMaps and their history; a `ListerWatcher` with a hand on the other side."""
+    """Keeps ConfigMaps and their history; a `ListerWatcher` with a hand on the other side.
+
+    What it gives out are copies, as over a wire.
+    """
 
     def __init__(self, *, streaming: bool) -> None:
         self.supports_watch_list = streaming
+        self.page_size = 500
         self._lock = threading.Lock()
         self._objects: dict[str, Object] = {}
         self._history: list[tuple[int, Event]] = []
         self._version = 1
         self._oldest = 0
         self._streams: list[_Stream] = []
+        self._refusals: deque[Exception] = deque()
+        self._rest: dict[str, tuple[int, Objects]] = {}
+        self._tokens = itertools.count()
         self._interrupted = False
         self.lists = 0
         self.watches = 0
+        self.repeated: set[str] = set()
+        """The versions of the deletions that were sent more than once."""
 
     # -- the hand
 
@@ -36,10 +48,11 @@ class FakeSource:
         """Create or change an object."""
         with self._lock:
             self._version += 1
-            kind = "MODIFIED" if name in self._objects else "ADDED"
+            old = self._objects.get(name)
             obj = config_map(name, self._version, value=str(value))
+            obj["metadata"]["uid"] = old["metadata"]["uid"] if old else f"uid-{self._version}"
             self._objects[name] = obj
-            self._emit({"type": kind, "object": obj})
+            self._emit("MODIFIED" if old else "ADDED", obj)
 
     def remove(self, name: str) -> None:
         """Delete an object if there is one."""
@@ -47,25 +60,39 @@ class FakeSource:
             obj = self._objects.pop(name, None)
             if obj is not None:
                 self._version += 1
-                gone = config_map(name, self._version, **obj["data"])
-                self._emit({"type": "DELETED", "object": gone})
+                metadata = {**obj["metadata"], "resourceVersion": str(self._version)}
+                self._emit("DELETED", {**obj, "metadata": metadata})
 
     def repeat(self) -> None:
         """Send the newest event once more to those who watch."""
         with self._lock:
             if self._history:
-                self._send(self._history[-1][1])
+                event = self._history[-1][1]
+                if event["type"] == "DELETED":
+                    self.repeated.add(event["object"]["metadata"]["resourceVersion"])
+                self._send(event)
 
     def bookmark(self) -> None:
         """Tell those who watch how far they are."""
         with self._lock:
             self._send(bookmark(self._version))
 
-    def break_off(self, error: ConnectionFailed | None = None) -> None:
-        """End all watches, by an error or in peace."""
+    def reorder(self) -> None:
+        """List from now on the other way round."""
+        with self._lock:
+            self._objects = dict(reversed(self._objects.items()))
+
+    def refuse(self, *errors: Exception) -> None:
+        """Answer the next requests, be they lists or watches, with these."""
+        with self._lock:
+            self._refusals.extend(errors)
+
+    def break_off(self, error: ConnectionFailed | Event | None = None) -> None:
+        """End all watches: by an error of the connection, an ERROR event, or in peace."""
         with self._lock:
             for stream in self._streams:
                 stream.queue.put(error or _END)
+                stream.queue.put(_END)
             self._streams.clear()
 
     def expire(self, *, in_stream: bool) -> None:
@@ -74,9 +101,8 @@ class FakeSource:
             self._version += 1
             self._oldest = self._version
             self._history.clear()
-            if in_stream:
-                self._send(status(410, "Expired"))
-        self.break_off()
+            self._rest.clear()
+        self.break_off(status(410, "Expired") if in_stream else None)
 
     def snapshot(self) -> dict[str, Object]:
         """What there is, by key."""
@@ -87,23 +113,27 @@ class FakeSource:
 
     def list(self, query: Query) -> dict[str, Any]:
         with self._lock:
-            self._check_open()
+            self._check()
             self.lists += 1
-            version = str(query.get("resourceVersion") or "")
-            if version not in {"", "0"} and int(version) < self._oldest:
-                raise ApiError(410, "Expired", "too old")
-            return listed(self._version, *self._objects.values())
+            token = str(query.get("continue") or "")
+            if token:
+                if token not in self._rest:
+                    raise ApiError(410, "Expired", "the continue token is too old")
+                version, objects = self._rest.pop(token)
+            else:
+                self._check_version(str(query.get("resourceVersion") or ""))
+                version, objects = self._version, deepcopy([*self._objects.values()])
+            return self._page(version, objects, limited=bool(query.get("limit")))
 
     def watch(self, query: Query) -> "_Stream":
         with self._lock:
-            self._check_open()
+            self._check()
             self.watches += 1
-            version = int(str(query.get("resourceVersion") or 0))
-            if version and version < self._oldest:
-                raise ApiError(410, "Expired", "too old")
+            version = str(query.get("resourceVersion") or "")
+            self._check_version(version)
             stream = _Stream()
-            for event in self._first_events(query, version):
-                stream.queue.put(event)
+            for event in self._first_events(query, int(version or 0)):
+                stream.queue.put(deepcopy(event))
             self._streams.append(stream)
             return stream
 
@@ -111,6 +141,16 @@ class FakeSource:
         with self._lock:
             self._interrupted = True
         self.break_off()
+
+    def reconnect(self) -> None:
+        self.break_off(ConnectionFailed("https://fake", "cut", dropped=True))
+
+    def _page(self, version: int, objects: Objects, *, limited: bool) -> dict[str, Any]:
+        if not limited or len(objects) <= self.page_size:
+            return listed(version, *objects)
+        token = str(next(self._tokens))
+        self._rest[token] = (version, objects[self.page_size :])
+        return listed(version, *objects[: self.page_size], token=token)
 
     def _first_events(self, query: Query, version: int) -> Iterator[Event]:
         if query.get("sendInitialEvents"):
@@ -120,17 +160,24 @@ class FakeSource:
         else:
             yield from (event for at, event in self._history if at > version)
 
-    def _check_open(self) -> None:
+    def _check(self) -> None:
         if self._interrupted:
             raise ConnectionFailed("https://fake", "closed")
+        if self._refusals:
+            raise self._refusals.popleft()
 
-    def _emit(self, event: Event) -> None:
+    def _check_version(self, version: str) -> None:
+        if version not in {"", "0"} and int(version) < self._oldest:
+            raise ApiError(410, "Expired", "too old")
+
+    def _emit(self, kind: str, obj: Object) -> None:
+        event = {"type": kind, "object": obj}
         self._history.append((self._version, event))
         self._send(event)
 
     def _send(self, event: Event) -> None:
         for stream in self._streams:
-            stream.queue.put(event)
+            stream.queue.put(deepcopy(event))
 
 
 class _Stream:

@@ -5,10 +5,12 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from informers.client import Client
 from informers.config import ClusterConfig
 from informers.factory import SharedInformerFactory
+from informers.metrics import InformerCollector
 from informers.resource import Resource
 from tests.support.apiserver import ApiServer, Exchange, configuration
 from tests.support.clock import FakeClock
@@ -55,6 +57,16 @@ def test_indexes_add_up(factory: SharedInformerFactory) -> None:
     factory.informer(CONFIG_MAPS, indexers={"one": lambda _: []})
     informer = factory.informer(CONFIG_MAPS, indexers={"one": lambda _: [], "two": lambda _: []})
     assert sorted(informer.store.indexers) == ["namespace", "one", "two"]
+
+
+def test_its_informers_can_be_measured(factory: SharedInformerFactory) -> None:
+    registry = CollectorRegistry()
+    InformerCollector(registry, {"main": factory})
+    factory.informer(CONFIG_MAPS, "default")
+    factory.start()
+    assert factory.wait_for_cache_sync(10, threading.Event()) == []
+    labels = {"name": "main", "group": "", "version": "v1", "resource": "configmaps"}
+    assert registry.get_sample_value("informer_store_resource_version", labels) == 2
 
 
 def test_start_starts_what_does_not_run_yet(

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from structlog.testing import capture_logs
 
 from informers.fifo import (
     BATCH,
+    CROWDED,
     HIGH_WATER,
     Bookmark,
     Closed,
@@ -161,3 +163,60 @@ def test_producers_wait_for_a_consumer_that_is_far_behind(fifo: RealFIFO) -> Non
         fifo.pop(process)
         eventually(lambda: len(fifo) == HIGH_WATER + 1)
     assert waiting == [True]
+
+
+class TestSlowProcessing:
+    def run(
+        self, fifo: RealFIFO, clock: FakeClock, *, batch: int, waiting: int, seconds: float
+    ) -> list[dict[str, object]]:
+        """What is logged of a batch of that size that takes so long and keeps so many waiting."""
+        for n in range(batch):
+            fifo.add(config_map(f"a{n}"))
+        for n in range(waiting):
+            fifo.bookmark(str(n))
+        with capture_logs() as logs:
+            fifo.pop(lambda _batch, _initial: clock.step(seconds))
+        assert len(fifo) == waiting
+        return [dict(entry) for entry in logs]
+
+    @pytest.mark.parametrize(("batch", "limit"), [(1, 0.1), (3, 0.3), (10, 1.0), (50, 1.0)])
+    def test_is_told_with_what_and_how_long(
+        self, clock: FakeClock, batch: int, limit: float
+    ) -> None:
+        crowd = CROWDED + 1
+        fifo = RealFIFO(clock, "configmaps")
+        assert self.run(fifo, clock, batch=batch, waiting=crowd, seconds=limit + 0.01) == [
+            {
+                "event": "slow_processing",
+                "log_level": "warning",
+                "queue": "configmaps",
+                "first": "default/a0",
+                "batch": batch,
+                "waiting": crowd,
+                "seconds": round(limit + 0.01, 3),
+            }
+        ]
+
+    @pytest.mark.parametrize(("batch", "limit"), [(1, 0.1), (3, 0.3), (10, 1.0), (50, 1.0)])
+    def test_is_not_told_when_it_is_quick_enough(
+        self, fifo: RealFIFO, clock: FakeClock, batch: int, limit: float
+    ) -> None:
+        logs = self.run(fifo, clock, batch=batch, waiting=CROWDED + 1, seconds=limit - 0.01)
+        assert logs == []
+
+    def test_is_not_told_when_few_wait(self, fifo: RealFIFO, clock: FakeClock) -> None:
+        assert self.run(fifo, clock, batch=1, waiting=CROWDED, seconds=60.0) == []
+
+    def test_names_what_is_no_single_object(self, fifo: RealFIFO, clock: FakeClock) -> None:
+        fifo.replace([config_map("a")], "1")
+        (entry,) = self.run(fifo, clock, batch=0, waiting=CROWDED + 1, seconds=2.0)
+        assert (entry["first"], entry["batch"]) == ("ReplacedAll", 1)
+
+
+def test_the_time_of_each_batch_is_counted(fifo: RealFIFO, clock: FakeClock) -> None:
+    fifo.add(config_map("a"))
+    fifo.bookmark("1")
+    fifo.pop(lambda _batch, _initial: clock.step(0.25))
+    fifo.pop(lambda _batch, _initial: clock.step(0.5))
+    counts, total = fifo.processing_latency.read()
+    assert (sum(counts), total) == (2, 0.75)

@@ -1,6 +1,7 @@
 """Reads out of a store as the server would answer."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from informers.errors import ApiError, is_not_found
 from informers.lister import Lister
@@ -31,6 +32,23 @@ def test_lists_everything_or_a_namespace(lister: Lister) -> None:
     assert keys(lister.list()) == ["x/a", "x/b", "y/a", "y/bare"]
     assert keys(lister.list("y")) == ["y/a", "y/bare"]
     assert lister.list("z") == []
+
+
+def test_without_an_index_a_namespace_takes_a_full_scan_and_a_log_line() -> None:
+    store = Store()
+    store.replace([labelled("x", "a"), labelled("y", "b")], "1")
+    with capture_logs() as logs:
+        found = Lister(store, CONFIG_MAPS).list("x")
+    assert found == [store.get("x/a")]
+    assert [entry["event"] for entry in logs] == ["no_namespace_index"]
+    store.add_indexers({NAMESPACE_INDEX: meta_namespace_index})
+    with capture_logs() as logs:
+        assert Lister(store, CONFIG_MAPS).list("x") == found
+    assert logs == []
+
+
+def test_an_empty_selector_selects_everything_without_a_look(lister: Lister) -> None:
+    assert keys(lister.list(selector={})) == keys(lister.list())
 
 
 def test_selects_by_all_labels(lister: Lister) -> None:
@@ -65,3 +83,11 @@ def test_finds_what_lives_in_no_namespace() -> None:
 def test_an_index_that_is_not_there_is_an_error(lister: Lister) -> None:
     with pytest.raises(KeyError):
         lister.by_index("nope", "x")
+
+
+def test_knows_up_to_which_version_its_answers_are_true() -> None:
+    store = Store()
+    lister = Lister(store, CONFIG_MAPS)
+    assert lister.resource_version == ""
+    store.replace([], "7")
+    assert lister.resource_version == "7"

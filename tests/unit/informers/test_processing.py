@@ -47,6 +47,24 @@ def test_a_list_deletes_first_then_tells_the_rest_in_its_order() -> None:
     assert (store.list(), store.resource_version) == ([C1, A2], "9")
 
 
+def test_a_deletion_and_a_creation_may_become_one_update() -> None:
+    gone, back = ({**A1, "metadata": {**A1["metadata"], "uid": uid}} for uid in ("1", "2"))
+    store = store_of(gone)
+    told = apply(store, [ReplacedAll([back], "9")], initial=False)
+    assert told == [Updated(gone, back)]
+
+
+def test_a_list_tells_of_what_did_not_change_too() -> None:
+    same = config_map("a", 1)
+    assert apply(store_of(A1), [ReplacedAll([same], "9")], initial=False) == [Updated(A1, same)]
+
+
+def test_a_key_that_a_list_has_twice_is_told_once() -> None:
+    store = store_of()
+    told = apply(store, [ReplacedAll([A1, B1, A2], "9")], initial=False)
+    assert told == [Added(A2, initial=False), Added(B1, initial=False)]
+
+
 def test_the_first_list_is_marked() -> None:
     assert apply(Store(), [ReplacedAll([A1], "9")], initial=True) == [Added(A1, initial=True)]
 

@@ -146,6 +146,12 @@ class TestPeriods:
         assert cast.add(wanted).resync_period == period
         assert cast.processor.check_period == check
 
+    def test_that_are_too_short_are_told(self, cast: Cast) -> None:
+        with capture_logs() as logs:
+            cast.add(0.2)
+            cast.add(1)
+        assert [(one["wanted"], one["effective"]) for one in logs] == [(0.2, 1)]
+
     def test_that_were_given_stay_at_the_start(self, cast: Cast) -> None:
         listeners = [cast.add(period) for period in (30, None, 4, 0)]
         cast.processor.start()
@@ -160,7 +166,7 @@ class TestPeriods:
         with capture_logs() as logs:
             assert cast.add(3).resync_period == 10
         assert [(one["event"], one["wanted"], one["effective"]) for one in logs] == [
-            ("resync_period_raised", 3, 10)
+            ("resync_period_changed", 3, 10)
         ]
         assert cast.processor.check_period == 10
 

@@ -1,16 +1,20 @@
 """The shared informer: what handlers are told, when, and how it ends."""
 
+import gc
 import random
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from informers import mutation
 from informers.errors import ConnectionFailed
 from informers.handlers import ResourceEventHandlerFuncs
 from informers.listener import AFTER_FAILURE
+from informers.processing import apply
 from informers.shared import SharedIndexInformer
 from informers.store import Object
 from tests.support.clock import FakeClock
@@ -108,6 +112,25 @@ class TestEvents:
         eventually(registration.has_synced)
         assert missing == []
 
+    def test_of_what_a_list_finds_unchanged_are_for_those_due_a_resync(
+        self, make: Make, source: FakeSource, clock: FakeClock
+    ) -> None:
+        informer, due, never = make(), Resyncs(), Resyncs()
+        informer.add_event_handler(due, resync_period=10)
+        informer.add_event_handler(never)
+        informer.start()
+        eventually(informer.has_synced)
+        clock.await_waiters()
+        clock.step(10)
+        eventually(due.has_seen(2))
+        source.expire(in_stream=False)
+        source.write("b", 2)
+        clock.await_waiters(2)
+        clock.step(5)
+        eventually(due.has_seen(4))
+        assert due.seen == ["sync a", "sync b", "update a", "update b"]
+        assert never.seen == ["update b"]
+
 
 class TestHandlers:
     def test_that_come_late_get_everything_once(self, make: Make, source: FakeSource) -> None:
@@ -132,6 +155,34 @@ class TestHandlers:
         stuck.gate.set()
         eventually(slow.has_synced)
 
+    def test_that_come_during_a_change_hear_of_it_once(
+        self, make: Make, source: FakeSource, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        informer, late = make(), Picture()
+        informer.start()
+        eventually(informer.has_synced)
+        stored, told = threading.Event(), threading.Event()
+
+        def apply_and_wait(*args: Any, **options: Any) -> Any:
+            notifications = apply(*args, **options)
+            stored.set()
+            assert told.wait(5)
+            return notifications
+
+        monkeypatch.setattr("informers.shared.apply", apply_and_wait)
+        source.write("c", 1)
+        assert stored.wait(5)
+        adding = threading.Thread(target=informer.add_event_handler, args=(late,))
+        adding.start()
+        # In the store and not yet told to anybody: the new handler has to wait.
+        adding.join(0.05)
+        told.set()
+        adding.join(5)
+        eventually(lambda: len(late.events) == 3)
+        source.write("d", 1)
+        eventually(lambda: len(late.events) == 4)
+        assert (late.events[-1], late.faults) == ("add d", [])
+
     def test_that_raise_lose_that_event_and_rest(self, make: Make, clock: FakeClock) -> None:
         informer, other = make(), Picture()
         seen: list[str] = []
@@ -145,6 +196,7 @@ class TestHandlers:
         informer.add_event_handler(other)
         with capture_logs() as logs:
             informer.start()
+            eventually(lambda: seen)
             clock.await_waiters()
             assert seen == ["a"]
             clock.step(AFTER_FAILURE)
@@ -180,6 +232,64 @@ class TestHandlers:
         informer.start()
         eventually(lambda: one.has_synced() and two.has_synced())
         assert len(seen) == 4
+
+    def test_that_come_and_go_leave_nothing_behind(self, make: Make) -> None:
+        informer = make()
+        informer.start()
+        eventually(informer.has_synced)
+        gone: list[weakref.ref[Picture]] = []
+        for _ in range(20):
+            picture = Picture()
+            gone.append(weakref.ref(picture))
+            assert informer.add_event_handler(picture).shut_down(5)
+        del picture
+        gc.collect()
+        # The last one is looked at when the next is taken off.
+        assert [ref() for ref in gone[:-1]] == [None] * 19
+        assert informer.handler_queued_items == 0
+
+
+class TestShutDownOfAHandler:
+    def test_waits_for_the_call_under_way(self, make: Make, source: FakeSource) -> None:
+        informer, slow, other = make(), Picture(), Picture()
+        slow.gate.clear()
+        registration = informer.add_event_handler(slow)
+        informer.add_event_handler(other)
+        informer.start()
+        eventually(lambda: len(other.events) == 2)
+        assert not registration.shut_down(0.01)
+        slow.gate.set()
+        assert registration.shut_down()
+        assert slow.events == ["initial a"]
+        source.write("c", 1)
+        eventually(lambda: len(other.events) == 3)
+        assert slow.events == ["initial a"]
+        assert registration.shut_down()
+
+    def test_from_the_handler_itself_is_refused(self, make: Make) -> None:
+        informer = make()
+        said: list[str] = []
+
+        def shut_down(_obj: Object, _initial: bool) -> None:  # noqa: FBT001 - client-go's
+            with pytest.raises(RuntimeError, match="wait for its own end"):
+                registration.shut_down()
+            said.append("refused")
+
+        registration = informer.add_event_handler(ResourceEventHandlerFuncs(add=shut_down))
+        informer.start()
+        eventually(registration.has_synced)
+        assert said == ["refused"] * 2
+
+    def test_waits_for_nothing_before_the_start_or_after_the_end(self, make: Make) -> None:
+        informer, early, late = make(), Picture(), Picture()
+        assert informer.add_event_handler(early).shut_down()
+        registration = informer.add_event_handler(late)
+        informer.start()
+        eventually(registration.has_synced)
+        informer.stop()
+        assert informer.join() == []
+        assert registration.shut_down()
+        assert early.events == []
 
 
 class TestResync:
@@ -246,6 +356,7 @@ class TestStart:
 
     def test_uses_the_transform(self, make: Make) -> None:
         informer = make()
+        informer.set_transform(lambda obj: {**obj, "data": "of one that was set before"})
         informer.set_transform(lambda obj: {**obj, "data": None})
         informer.start()
         eventually(informer.has_synced)
@@ -323,6 +434,33 @@ class TestStop:
         assert informer.join() == []
         assert len(slow.events) <= 1
 
+    def test_ends_handlers_after_what_feeds_them(self, make: Make, source: FakeSource) -> None:
+        gate, reached, picture = threading.Event(), threading.Event(), Picture()
+
+        def wait_for_c(obj: Object) -> list[str]:
+            if obj["metadata"]["name"] == "c" and not gate.is_set():
+                reached.set()
+                assert gate.wait(5)
+            return []
+
+        informer = make(indexers={"slow": wait_for_c})
+        registration = informer.add_event_handler(picture)
+        informer.start()
+        eventually(registration.has_synced)
+        source.write("c", 1)
+        assert reached.wait(5)
+        informer.stop()
+        joined: list[list[str]] = []
+        joiner = threading.Thread(target=lambda: joined.append(informer.join()))
+        joiner.start()
+        handler = registration.listener
+        # What is being processed at the stop is still told.
+        assert (handler.thread.is_alive(), handler.is_stopped, joined) == (True, False, [])
+        gate.set()
+        joiner.join(5)
+        assert joined == [[]]
+        assert not handler.thread.is_alive()
+
 
 class Deaths:
     """What an informer's owner is told of its end, and what it finds then."""
@@ -392,6 +530,83 @@ class TestDeath:
         informer.stop()
         assert informer.join() == []
         assert (deaths.told, informer.failure) == ([], None)
+
+
+class TestMutation:
+    """`mutations` is what the detector found in this test, see tests/conftest.py."""
+
+    @staticmethod
+    def change(obj: Object, _initial: bool) -> None:  # noqa: FBT001 - client-go's
+        obj["data"]["changed"] = "by a handler"
+
+    def test_ends_the_informer(
+        self, make: Make, mutations: list[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(mutation, "PERIOD", 0.001)
+        deaths = Deaths()
+        informer = make(on_failure=deaths)
+        informer.add_event_handler(ResourceEventHandlerFuncs(add=self.change))
+        informer.start()
+        eventually(lambda: deaths.told)
+        eventually(lambda: not informer.is_alive())
+        assert isinstance(informer.failure, mutation.MutationError)
+        assert "default/a at .data.changed" in str(informer.failure)
+        mutations.clear()
+
+    def test_is_found_at_the_end_at_the_latest(self, make: Make, mutations: list[str]) -> None:
+        deaths = Deaths()
+        informer = make(on_failure=deaths)
+        handler = ResourceEventHandlerFuncs(add=self.change)
+        registration = informer.add_event_handler(handler)
+        informer.start()
+        eventually(registration.has_synced)
+        informer.stop()
+        assert informer.join() == []
+        (message,) = mutations
+        assert "default/a at .data.changed, default/b at .data.changed" in message
+        assert len(deaths.told) == 1
+        mutations.clear()
+
+    def test_is_not_looked_for_unless_asked(
+        self, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv(mutation.SWITCH)
+        informer = make()
+        registration = informer.add_event_handler(ResourceEventHandlerFuncs(add=self.change))
+        informer.start()
+        eventually(registration.has_synced)
+        names = {thread.name for thread in threading.enumerate()}
+        assert "informer-configmaps/processor" in names
+        assert "informer-configmaps/mutations" not in names
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_each_object_that_arrives_is_transformed_once(
+    make: Make, source: FakeSource, clock: FakeClock, *, streaming: bool
+) -> None:
+    source.supports_watch_list = streaming
+    transformed: list[str] = []
+
+    def transform(obj: Object) -> Object:
+        transformed.append(f"{obj['metadata']['name']}{obj['metadata']['resourceVersion']}")
+        return obj
+
+    informer, picture = make(), Picture()
+    informer.set_transform(transform)
+    informer.add_event_handler(picture, resync_period=10)
+    informer.start()
+    eventually(lambda: len(picture.events) == 2)
+    source.write("c", 1)
+    eventually(lambda: len(picture.events) == 3)
+    clock.await_waiters()
+    clock.step(10)
+    eventually(lambda: len(picture.events) == 6)
+    source.expire(in_stream=False)
+    source.remove("a")
+    clock.await_waiters(2)
+    clock.step(5)
+    eventually(lambda: "lost a" in picture.events)
+    assert transformed == ["a2", "b3", "c4", "b3", "c4"]
 
 
 def test_the_age_of_the_last_message_grows(
