@@ -13,6 +13,7 @@ import structlog
 
 from controller import events
 from controller.api.storage import StorageReference
+from controller.consistency import CacheBehind, ConsistencyStore
 from controller.dataplane import ProxyDataPlane
 from controller.dataplane.interface import storage_of_replica_set, storage_of_service
 from controller.events import EventRecorder
@@ -38,6 +39,7 @@ from controller.resources import (
     SECRETS,
     SERVICES,
 )
+from controller.watchdog import LOOK, Watchdog
 from controller.writer import is_stale
 from informers import (
     ApiError,
@@ -48,7 +50,7 @@ from informers import (
     SharedIndexInformer,
     SharedInformerFactory,
 )
-from workqueue import Clock, RateLimitingQueue, ShutDown, default_controller_rate_limiter
+from workqueue import Clock, ItemExponentialFailureRateLimiter, RateLimitingQueue, ShutDown
 
 _SYNC_REPORT: Final = 10.0
 """Seconds between two lines on what is still waited for at the start."""
@@ -77,15 +79,20 @@ class EtcdStorageController:
         self._clock = clock
         self._stop = threading.Event()
         self._failed = threading.Event()
+        # Nothing that all storages share, as controller-runtime has it with priorities: the
+        # retries of many would hold up those of one with something new to do.
         self._queue: RateLimitingQueue[str] = RateLimitingQueue(
-            default_controller_rate_limiter(), "etcdstorage", clock=clock
+            ItemExponentialFailureRateLimiter(0.005, 1000.0), "etcdstorage", clock=clock
         )
         self._factory = SharedInformerFactory(client, clock, rng, on_failure=self._informer_died)
         self._recorder = EventRecorder(client, PROGRAM, now)
         self._listers = self._watch(WatchErrorLog())
+        consistency = ConsistencyStore(self._listers.written(), clock)
+        self._watchdog = Watchdog(consistency, self._reconnect, clock)
         self._reconciler = Reconciler(
             client=client,
             listers=self._listers,
+            consistency=consistency,
             dataplane=ProxyDataPlane(options.namespace, options.etcd_proxy_image, options.core),
             core=options.core,
             namespace=options.namespace,
@@ -141,6 +148,11 @@ class EtcdStorageController:
         """Every storage hangs on the core's credentials."""
         return [storage["metadata"]["name"] for storage in self._listers.storages.list()]
 
+    def _reconnect(self, resource: Resource) -> None:
+        for informer in self._factory.informers():
+            if informer.resource == resource:
+                informer.reconnect()
+
     def run(self, stop: threading.Event) -> bool:
         """Work until `stop` is set, then close the client.
 
@@ -179,7 +191,8 @@ class EtcdStorageController:
         ]
         for worker in workers:
             worker.start()
-        self._stop.wait()
+        while not self._clock.wait(self._stop, LOOK):
+            self._watchdog.look()
         self._queue.shut_down()
         deadline = self._clock.monotonic() + _DRAIN
         for worker in workers:
@@ -221,6 +234,11 @@ class EtcdStorageController:
         with structlog.contextvars.bound_contextvars(storage=name):
             try:
                 again = self._reconciler.reconcile(name)
+            except CacheBehind as behind:
+                # No failure, and so not counted as one: growing delays are for those.
+                _log.debug("cache_is_behind", kind=behind.resource.kind, waited=behind.waited)
+                self._queue.add_after(name, behind.again_after)
+                return
             except Exception as error:  # noqa: BLE001 - whatever it is, the name comes back
                 self._retry(name, error)
                 return

@@ -48,11 +48,15 @@ class Patch:
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """Delete the object `name` if it still has this uid, because it cannot be mended."""
+    """Delete the object `name`, which cannot be mended, if it is still as it was seen.
+
+    Somebody else may have become its controller since.
+    """
 
     resource: Resource
     name: str
     uid: str
+    resource_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +111,12 @@ class Plan:
     @property
     def brings_to_life(self) -> bool:
         """Whether something is made or adopted, which only a storage that exists may have."""
-        return any(
-            isinstance(write, Create) or (isinstance(write, Patch) and write.adopts)
-            for write in self.writes
-        )
+        return self.adopts or any(isinstance(write, Create) for write in self.writes)
+
+    @property
+    def adopts(self) -> bool:
+        """Whether an object that nobody controlled gets the storage as its controller."""
+        return any(isinstance(write, Patch) and write.adopts for write in self.writes)
 
 
 def plan_storage(storage: EtcdStorage, desired: Desired, snapshot: Snapshot) -> Plan:
@@ -174,7 +180,7 @@ def _plan_replica_set(
     if spec["selector"] != wanted["spec"]["selector"]:
         # A selector cannot be changed, and that of the first controller selects every
         # storage's pods.
-        return Delete(REPLICA_SETS, metadata["name"], metadata["uid"])
+        return Delete(REPLICA_SETS, metadata["name"], metadata["uid"], metadata["resourceVersion"])
     target = overlay(actual, wanted)
     template = wanted["spec"]["template"]
     if pod_revision(spec["template"]) != pod_revision(template):

@@ -1,13 +1,15 @@
 """One storage from how it is to how it should be: read the caches, plan, write, report.
 
-Level triggered: nothing but the name comes in, and nothing is kept between two calls. A write
-that fails is reported in the status and raised, so that the queue comes back with growing delay.
+Level triggered: nothing but the name comes in, and nothing is kept between two calls but the
+versions of our own writes, which the caches have to reach first. A write that fails is reported
+in the status and raised, so that the queue comes back with growing delay.
 """
 
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -15,13 +17,14 @@ import structlog
 from controller import events
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage, name_problem, read_storage
+from controller.consistency import ConsistencyStore
 from controller.dataplane import CoreEtcd, DataPlane, Desired, core_ca, core_problem
 from controller.dataplane.interface import replica_set_name, service_name
 from controller.dataplane.rolling import pod_revision
 from controller.events import Recorder, transition_events
 from controller.ownership import Claim, claim, merge_patch
 from controller.plan import Create, Delete, Patch, Plan, Snapshot, Write, plan_storage
-from controller.resources import ETCD_STORAGES, SERVICES
+from controller.resources import ETCD_STORAGES, REPLICA_SETS, SERVICES
 from controller.status import (
     AWAITING_DELETION,
     INVALID_NAME,
@@ -33,8 +36,9 @@ from controller.status import (
     desired_status,
 )
 from controller.writer import EVICTION_PAUSE, EvictionBlocked, Writer, is_stale
-from informers import ApiError, Client, ConnectionFailed, Lister
+from informers import ApiError, Client, ConnectionFailed, Lister, Resource
 from informers.errors import is_not_found
+from informers.store import resource_version
 
 STORAGE_INDEX: Final = "storage"
 """The pods' index: the name of the storage in their label."""
@@ -56,6 +60,14 @@ class Listers:
     config_maps: Lister
     secrets: Lister
 
+    def written(self) -> dict[Resource, Lister]:
+        """The caches of the kinds that a reconcile writes to and gets a version from."""
+        return {
+            ETCD_STORAGES: self.storages,
+            REPLICA_SETS: self.replica_sets,
+            SERVICES: self.services,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
@@ -63,6 +75,7 @@ class Reconciler:
 
     client: Client
     listers: Listers
+    consistency: ConsistencyStore
     dataplane: DataPlane
     core: CoreEtcd
     namespace: str
@@ -73,8 +86,10 @@ class Reconciler:
     def reconcile(self, name: str) -> float | None:
         """Bring the storage `name` up to date; raises what should be tried again later.
 
-        Returns the seconds after which it is worth another look without any news, or None.
+        Before anything else `CacheBehind`, which is no failure. Returns the seconds after which
+        it is worth another look without any news, or None.
         """
+        self.consistency.ensure_ready(name)
         obj = self.listers.storages.find(name)
         if obj is None:
             return None  # The garbage collector follows the owner references.
@@ -85,7 +100,7 @@ class Reconciler:
         desired = self.dataplane.desired(storage, core_ca(snapshot.core_config_map))
         refusal = self._refusal(storage, snapshot)
         plan = Plan() if refusal else plan_storage(storage, desired, snapshot)
-        if plan.brings_to_life and not self._exists(storage):
+        if plan.brings_to_life and not self._exists(storage, plan):
             return None
         seen = observe(storage, desired, snapshot, refusal)
         try:
@@ -110,14 +125,15 @@ class Reconciler:
             return Problem(NOT_SUPPORTED, message)
         return core_problem(self.core, snapshot.core_config_map, snapshot.core_secret)
 
-    def _exists(self, storage: EtcdStorage) -> bool:
+    def _exists(self, storage: EtcdStorage, plan: Plan) -> bool:
         """Ask the server whether `storage` is still there, unless it is so new that it must be.
 
         The cache of storages may be behind the others. Making again what the garbage collector
-        took from a deleted storage would go on until that cache catches up.
+        took from a deleted storage would go on until that cache catches up; what an adoption
+        ties to a deleted one is lost, so that is never taken on trust.
         """
         age = self.now() - storage.created
-        if "observedGeneration" not in storage.status and age < _NEW:
+        if "observedGeneration" not in storage.status and age < _NEW and not plan.adopts:
             return True
         try:
             live = self.client.get(ETCD_STORAGES, storage.name)["metadata"]
@@ -129,7 +145,7 @@ class Reconciler:
 
     def _carry_out(self, storage: EtcdStorage, plan: Plan) -> str:
         """Make the writes of `plan`; returns why an eviction has to wait, '' if none has."""
-        writer = Writer(self.client, self.namespace)
+        writer = Writer(self.client, self.namespace, self._wrote(storage))
         for write in plan.writes:
             try:
                 writer.carry_out(write)
@@ -137,6 +153,9 @@ class Reconciler:
                 return str(blocked)
             self._record_reclaimed(storage, write)
         return ""
+
+    def _wrote(self, storage: EtcdStorage) -> Callable[[Resource, str], None]:
+        return partial(self.consistency.wrote_at, storage.name)
 
     def _snapshot(self, storage: EtcdStorage) -> Snapshot:
         listers = self.listers
@@ -170,12 +189,13 @@ class Reconciler:
         if not patch:
             return
         guard = {"resourceVersion": storage.resource_version}
-        self.client.patch(
+        answer = self.client.patch(
             ETCD_STORAGES,
             storage.name,
             {"metadata": guard, "status": patch},
             subresource="status",
         )
+        self._wrote(storage)(ETCD_STORAGES, resource_version(answer))
         _log.info("status_changed", storage=storage.name, **_told(status))
         for event in transition_events(storage, status):
             self.recorder.record(storage, event)

@@ -1,14 +1,21 @@
-"""Carries out what a plan decided, one request each, and tells what a refusal means."""
+"""Carries out what a plan decided, one request each, and tells what a refusal means.
 
+Every write is guarded, so that one decided on an old picture never undoes a newer one: a creation
+by its name, a patch by the resourceVersion in it, a deletion and an eviction by uid and
+resourceVersion. One whose outcome is unknown can therefore be decided anew on any picture.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
 import structlog
 
-from controller.plan import Create, Delete, Evict, Patch, Write
+from controller.plan import Create, Delete, Evict, Json, Patch, Write
 from controller.resources import PODS
-from informers import ApiError, Client
+from informers import ApiError, Client, Resource
 from informers.errors import is_already_exists, is_conflict, is_not_found, is_too_many_requests
+from informers.store import resource_version
 
 EVICTION_PAUSE: Final = 15.0
 """Seconds until a refused eviction is tried again: a budget allows one as soon as a pod is ready,
@@ -26,36 +33,49 @@ class EvictionBlocked(Exception):  # noqa: N818 - it reads as what happened
 
 @dataclass(frozen=True, slots=True)
 class Writer:
-    """Writes to the namespace of the controller; thread safe."""
+    """Writes to the namespace of the controller; thread safe if `wrote` is.
+
+    `wrote` is told of each write that was answered: the kind, and the resourceVersion that the
+    server names, "" if it names none.
+    """
 
     client: Client
     namespace: str
+    wrote: Callable[[Resource, str], None]
 
     def carry_out(self, write: Write) -> None:
         """Make one write; raises `ApiError`, `ConnectionFailed` and `EvictionBlocked`."""
         client, namespace = self.client, self.namespace
         match write:
             case Create(resource, obj):
-                client.create(resource, obj, namespace)
-                _told("create", resource.kind, obj["metadata"]["name"])
+                answer = client.create(resource, obj, namespace)
+                self._done("create", resource, obj["metadata"]["name"], answer)
             case Patch(resource, name, patch):
-                client.patch(resource, name, patch, namespace=namespace)
-                _told("patch", resource.kind, name)
-            case Delete(resource, name, uid):
-                client.delete(
-                    resource,
-                    name,
-                    namespace=namespace,
-                    preconditions={"uid": uid},
-                    propagation="Background",
-                )
-                _told("delete", resource.kind, name)
-            case Evict():
-                if self._evict(write):
-                    _told("evict", PODS.kind, write.name)
+                answer = client.patch(resource, name, patch, namespace=namespace)
+                self._done("patch", resource, name, answer)
+            case Delete(resource, name):
+                self._done("delete", resource, name, self._delete(write))
+            case Evict(name):
+                evicted = self._evict(write)
+                if evicted is not None:
+                    self._done("evict", PODS, name, evicted)
 
-    def _evict(self, write: Evict) -> bool:
-        """Evict the pod; False if it has gone by itself."""
+    def _delete(self, write: Delete) -> Json:
+        """Delete the object.
+
+        The answer is a Status without a version if it went at once; otherwise the object, at the
+        version of its DELETED event, or at that of the MODIFIED one if something holds it.
+        """
+        return self.client.delete(
+            write.resource,
+            write.name,
+            namespace=self.namespace,
+            preconditions={"uid": write.uid, "resourceVersion": write.resource_version},
+            propagation="Background",
+        )
+
+    def _evict(self, write: Evict) -> Json | None:
+        """Evict the pod; None if it has gone by itself."""
         preconditions = {"uid": write.uid, "resourceVersion": write.resource_version}
         eviction = {
             "apiVersion": "policy/v1",
@@ -63,26 +83,31 @@ class Writer:
             "metadata": {"name": write.name, "namespace": self.namespace},
             "deleteOptions": {"preconditions": preconditions},
         }
+        namespace = self.namespace
         try:
-            self.client.post_subresource(PODS, write.name, "eviction", eviction, self.namespace)
+            # A budget that is still being worked out answers "come back in 10 s"; a worker has
+            # better to do than to wait for it.
+            return self.client.post_subresource(
+                PODS, write.name, "eviction", eviction, namespace, max_retries=0
+            )
         except ApiError as error:
             if is_too_many_requests(error):
                 raise EvictionBlocked(write.name, error.message) from error
             if not is_not_found(error):
                 raise
-            return False
-        return True
+            return None
+
+    def _done(self, write: str, resource: Resource, name: str, answer: Json) -> None:
+        self.wrote(resource, resource_version(answer))
+        _log.info("wrote", write=write, kind=resource.kind, object=name)
 
 
 def is_stale(error: ApiError) -> bool:
     """Whether a write failed only because the cache was behind; the next try knows better.
 
-    So does a 404 that names the object of a patch. One that names none says that the server
-    does not serve the path, and one of a namespace is the operator's to mend.
+    Behind the writes of others or one of ours whose answer was lost; our others are waited for.
+    A 404 that names the object of a patch is such a failure as well. One that names none says that
+    the server does not serve the path, and one of a namespace is the operator's to mend.
     """
     named = error.details.get("name") and error.details.get("kind") != "namespaces"
     return bool(is_not_found(error) and named) or is_conflict(error) or is_already_exists(error)
-
-
-def _told(write: str, kind: str, name: str) -> None:
-    _log.info("wrote", write=write, kind=kind, object=name)

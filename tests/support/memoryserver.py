@@ -1,7 +1,8 @@
 """A server in memory: the API server's rules that the controller leans on, and no sockets.
 
-Names are unique, a resourceVersion guards a patch, a uid guards a deletion, a selector is
-immutable, defaults are filled in, empty fields are dropped, a write that changes nothing is none.
+Names are unique, a resourceVersion guards a patch, preconditions guard a deletion, the answer to
+which names no version, a selector is immutable, defaults are filled in, empty fields are dropped,
+a write that changes nothing is none.
 What the caches hold is a picture that a test may keep behind the truth.
 """
 
@@ -25,12 +26,16 @@ Json = dict[str, Any]
 
 WATCHED: Final = (ETCD_STORAGES, REPLICA_SETS, SERVICES, PODS, CONFIG_MAPS, SECRETS)
 
+_FIRST_REVISION: Final = 100
+"""Of the empty list that every picture begins with."""
+
 
 class Picture:
     """What a cache holds of one kind: the truth up to some moment."""
 
     def __init__(self, resource: Resource) -> None:
         self.store = Store({STORAGE_INDEX: by_label} if resource == PODS else {})
+        self.store.replace([], str(_FIRST_REVISION))
         self.pending: list[tuple[str, Json]] = []
 
     def catch_up(self, steps: int | None = None) -> None:
@@ -51,7 +56,7 @@ class MemoryServer:
         self.lagging: set[Resource] = set()
         self.pictures = {resource: Picture(resource) for resource in WATCHED}
         self._objects: dict[tuple[Resource, str], Json] = {}
-        self._revision = 100
+        self._revision = _FIRST_REVISION
 
     @property
     def client(self) -> Client:
@@ -148,7 +153,7 @@ class MemoryServer:
         obj = self._find(resource, name, namespace)
         _require(resource, obj, preconditions or {})
         self.remove(resource, name)
-        return obj
+        return {"kind": "Status", "metadata": {}, "status": "Success"}
 
     def post_subresource(
         self,
@@ -157,6 +162,8 @@ class MemoryServer:
         subresource: str,
         body: Mapping[str, Any],
         namespace: str | None = None,
+        *,
+        max_retries: int = 0,  # noqa: ARG002 - nothing is tried twice here
     ) -> Json:
         """Evict: nothing else is posted to a subresource."""
         self._record(f"create {_kind(resource, subresource)} {name}", body)
@@ -166,7 +173,7 @@ class MemoryServer:
         if "deletionTimestamp" not in obj["metadata"]:
             meta = {**obj["metadata"], "deletionTimestamp": "2026-01-02T03:04:05Z"}
             self._store(resource, {**obj, "metadata": meta}, obj)
-        return {"kind": "Status", "status": "Success"}
+        return {"kind": "Status", "metadata": {}, "status": "Success"}
 
     def _record(self, write: str, body: Any) -> None:
         self.writes.append(write)

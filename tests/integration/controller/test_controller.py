@@ -1,13 +1,17 @@
 """The controller from an EtcdStorage to its status, on the real API server."""
 
 import json
+import re
 import secrets
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 import yaml
+from structlog.testing import capture_logs
 
 from controller.reconcile import Reconciler
+from controller.resources import ETCD_STORAGES
 from hack.cluster.controlplane import ControlPlane, KubectlError
 from tests.integration.controller.conftest import (
     CRD,
@@ -55,6 +59,49 @@ def test_a_storage_gets_its_objects_and_a_true_status(
         eventually(lambda: storages.get("first")["status"]["readyReplicas"] == 2)
         control_plane.kubectl("wait", "--for=condition=Ready", "es/first", "--timeout=5s")
         assert ("Normal", "EtcdStorageDeployed") in storages.events("first")
+
+
+def test_many_storages_at_once_cost_their_writes_and_no_refusal(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    namespace: str,
+    pods: Pods,
+) -> None:
+    """Their events overtake each other: who acts on a cache that is behind gets refusals."""
+    names = [f"many-{n}" for n in range(50)]
+    refused = _refusals(storages)
+    with capture_logs() as logs, run_controller():
+        with ThreadPoolExecutor(8) as pool:
+            objects = (manifest(name, {"replicas": 1}) for name in names)
+            list(pool.map(lambda obj: storages.api.create(ETCD_STORAGES, obj), objects))
+        for name in names:
+            storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
+            eventually(lambda name=name: len(pods.of(name)) == 1)  # type: ignore[misc]
+            pods.make_ready(name)
+        for name in names:
+            storages.await_condition(name, "Ready", "PodsReady")
+    written = sorted((log["write"], log["kind"], log["object"]) for log in logs if "write" in log)
+    assert written == sorted(
+        ("create", kind, f"{prefix}-{name}")
+        for kind, prefix in (("ReplicaSet", "etcd-rs"), ("Service", "etcd"))
+        for name in names
+    )
+    assert [log for log in logs if log["event"] == "cache_was_behind"] == []
+    assert _refusals(storages) == refused
+
+
+def _refusals(storages: Storages) -> list[str]:
+    """What the server counts of writes that came too late or twice, to the kinds that we write."""
+    ours = re.compile(r'resource="(etcdstorages|services)"|resource="replicasets".*verb="POST"')
+    counters = storages.api.raw_get("/metrics").decode().splitlines()
+    return [
+        line
+        for line in counters
+        if line.startswith("apiserver_request_total")
+        and 'code="409"' in line
+        and ours.search(line)
+    ]
 
 
 def test_a_second_look_writes_nothing(

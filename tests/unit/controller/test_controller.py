@@ -12,7 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from controller.api.conditions import find_condition
+from controller.consistency import CacheBehind
 from controller.controller import EtcdStorageController
+from controller.handlers import LOW_PRIORITY
 from controller.options import Options, parse_options
 from controller.reconcile import Reconciler
 from controller.resources import (
@@ -24,7 +26,8 @@ from controller.resources import (
     SECRETS,
     SERVICES,
 )
-from informers import ApiError, ConnectionFailed, Resource
+from controller.watchdog import LOOK
+from informers import ApiError, ConnectionFailed, Resource, SharedIndexInformer
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.objects import (
@@ -129,6 +132,90 @@ def test_a_failure_comes_back_with_growing_delay(
     world.reconciler.failure = None
     world.process()
     assert world.queue.num_requeues("a") == 0
+
+
+def test_the_failures_of_many_do_not_delay_each_other(world: World) -> None:
+    world.reconciler.failure = ApiError(403, "Forbidden", "may not")
+    names = [f"storage-{number}" for number in range(150)]
+    with capture_logs():
+        for name in names:
+            world.process(name)
+    assert len(world.queue) == 0
+    world.clock.step_under(world.queue._lock, 0.005, waiters=0)
+    eventually(lambda: len(world.queue) == len(names))
+
+
+def test_a_failure_that_lasts_comes_back_every_1000_seconds(world: World) -> None:
+    for _ in range(40):
+        world.queue.add_rate_limited("a")
+    world.clock.step_under(world.queue._lock, 1.0)
+    world.queue.done(world.queue.get())
+    world.queue.add_rate_limited("a")
+    world.clock.step_under(world.queue._lock, 999.0)
+    assert len(world.queue) == 0
+    world.clock.step_under(world.queue._lock, 1.0)
+    assert len(world.queue) == 1
+
+
+def test_a_failure_at_the_start_comes_back_behind_changes(world: World) -> None:
+    world.reconciler.failure = ApiError(403, "Forbidden", "may not")
+    world.queue.add("first", priority=LOW_PRIORITY)
+    with capture_logs():
+        assert world.controller._process_next()
+    world.clock.step_under(world.queue._lock, 0.005)
+    world.queue.add("changed")
+    assert [world.queue.get(), world.queue.get()] == ["changed", "first"]
+
+
+def test_a_cache_that_is_behind_is_waited_for_and_that_counts_as_no_failure(world: World) -> None:
+    world.reconciler.failure = ApiError(403, "Forbidden", "may not")
+    with capture_logs():
+        world.process()
+    world.reconciler.failure = CacheBehind(SERVICES, waited=0.02)
+    with capture_logs() as logs:
+        world.process()
+    assert [(log["log_level"], log["event"], log["kind"]) for log in logs] == [
+        ("debug", "cache_is_behind", "Service")
+    ]
+    # The failure is still the first of its run, and its delay the shorter one.
+    assert world.queue.num_requeues("a") == 1
+    world.clock.step_under(world.queue._lock, 0.005)
+    assert world.queue.get() == "a"
+    world.queue.done("a")
+    assert len(world.queue) == 0
+
+
+def test_a_name_whose_cache_is_behind_comes_back_by_itself(world: World) -> None:
+    world.reconciler.failure = CacheBehind(SERVICES, waited=0.02)
+    world.process()
+    world.clock.step_under(world.queue._lock, 0.019)
+    assert len(world.queue) == 0
+    world.clock.step_under(world.queue._lock, 0.001, waiters=0)
+    assert world.queue.get() == "a"
+    world.queue.done("a")
+
+
+def test_a_watch_that_owes_us_a_write_is_replaced(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replaced: list[Resource] = []
+    monkeypatch.setattr(
+        SharedIndexInformer, "reconnect", lambda informer: replaced.append(informer.resource)
+    )
+    world.controller._factory.informer(SERVICES, NAMESPACE).store.replace([], "10")
+    consistency = world.controller._watchdog._consistency
+    consistency.wrote_at("a", SERVICES, "11")
+    with ThreadPoolExecutor(1) as pool, capture_logs():
+        work = pool.submit(world.controller._work)
+        try:
+            for _ in range(4):
+                # That of the queue, and the one that is meant.
+                world.clock.await_waiters(2)
+                world.clock.step(LOOK)
+            eventually(lambda: replaced == [SERVICES])
+        finally:
+            world.stop.set()
+        work.result(timeout=5)
 
 
 def test_an_error_of_our_own_is_told_in_an_event(world: World) -> None:

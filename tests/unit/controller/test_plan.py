@@ -261,7 +261,8 @@ def test_objects_of_2018_are_made_anew_or_mended(world: World) -> None:
     old = world.server.put(REPLICA_SETS, replica_set_of_2018(STORAGE))
     world.server.put(SERVICES, service_of_2018(STORAGE))
     first, second = world.settle()
-    assert first.writes[0] == Delete(REPLICA_SETS, RS, old["metadata"]["uid"])
+    meta = old["metadata"]
+    assert first.writes[0] == Delete(REPLICA_SETS, RS, meta["uid"], meta["resourceVersion"])
     assert world.server.writes == [
         f"delete ReplicaSet {RS}",
         f"patch Service {SERVICE}",

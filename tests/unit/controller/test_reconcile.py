@@ -8,6 +8,7 @@ import pytest
 
 from controller.api.conditions import find_condition
 from controller.api.storage import RESERVED_NAMES
+from controller.consistency import CacheBehind, ConsistencyStore
 from controller.events import Event, Subject
 from controller.ownership import STORAGE_LABEL, controller_reference
 from controller.reconcile import Reconciler
@@ -21,6 +22,7 @@ from controller.resources import (
 )
 from controller.writer import EVICTION_PAUSE, is_stale
 from informers import ApiError, ConnectionFailed, Resource
+from tests.support.clock import FakeClock
 from tests.support.memoryserver import WATCHED, MemoryServer
 from tests.support.objects import (
     CA,
@@ -30,6 +32,7 @@ from tests.support.objects import (
     core_config_map,
     core_secret,
     etcd_storage,
+    owned_by,
     pod,
     read,
     replica_set_of_2018,
@@ -64,9 +67,12 @@ class World:
         self.told = Told()
         self.again: float | None = None
         self.moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        listers = self.server.listers()
+        self.consistency = ConsistencyStore(listers.written(), FakeClock())
         self.reconciler = Reconciler(
             client=self.server.client,
-            listers=self.server.listers(),
+            listers=listers,
+            consistency=self.consistency,
             dataplane=PLANE,
             core=CORE,
             namespace=NAMESPACE,
@@ -258,7 +264,7 @@ def test_a_storage_of_2018_comes_over(world: World) -> None:
     world.server.put(SERVICES, service_of_2018(read()))
     assert world.reconcile() == [f"delete ReplicaSet {RS}", f"patch Service {SERVICE}", STATUS]
     assert world.server.bodies[0] == {
-        "preconditions": {"uid": old["metadata"]["uid"]},
+        "preconditions": {key: old["metadata"][key] for key in ("uid", "resourceVersion")},
         "propagation": "Background",
     }
     assert world.condition()[:2] == ("False", "AwaitingDeletion")
@@ -326,18 +332,82 @@ def test_a_connection_that_fails_is_raised_and_writes_no_status(world: World) ->
     assert world.reconcile() == FROM_NOTHING[1:]
 
 
-@pytest.mark.parametrize("lagging", [REPLICA_SETS, SERVICES])
-def test_a_stale_cache_writes_no_status(world: World, lagging: Resource) -> None:
+@pytest.mark.parametrize("lagging", [ETCD_STORAGES, REPLICA_SETS, SERVICES])
+def test_a_cache_that_has_not_seen_our_writes_is_not_read(world: World, lagging: Resource) -> None:
     world.server.lagging.add(lagging)
     world.reconcile()
-    before = world.status()
-    with pytest.raises(ApiError) as caught:
-        world.reconcile()
-    assert is_stale(caught.value)
-    assert STATUS not in world.server.writes
-    assert world.status() == before
-    world.server.catch_up()
+    wait(world, lagging)
+    # What others wrote meanwhile lies behind our write in that cache, or in another.
+    for resource, name in ((REPLICA_SETS, RS), (SERVICES, SERVICE)):
+        world.server.edit(resource, name, lambda o: o["metadata"].update(annotations={"a": "b"}))
+    wait(world, lagging)
+    world.server.pictures[lagging].catch_up(1)
     assert world.reconcile() == []
+
+
+def test_a_change_that_is_taken_back_behind_the_cache_is_not_taken_for_done(
+    deployed: World,
+) -> None:
+    """The cache shows the number of before both: nothing would be written, and Synced be said."""
+    scale(deployed, 3)
+    deployed.server.lagging.add(REPLICA_SETS)
+    assert deployed.reconcile() == [f"patch ReplicaSet {RS}", STATUS]
+    scale(deployed, 2)
+    wait(deployed, REPLICA_SETS)
+    deployed.server.catch_up()
+    assert deployed.reconcile() == [f"patch ReplicaSet {RS}", STATUS]
+    assert deployed.server.peek(REPLICA_SETS, RS)["spec"]["replicas"] == 2
+
+
+def test_each_write_before_one_that_fails_is_waited_for_and_the_failed_one_is_not(
+    world: World,
+) -> None:
+    world.server.lagging |= {ETCD_STORAGES, REPLICA_SETS, SERVICES}
+    refused = ApiError(403, "Forbidden", "exceeded quota")
+    world.server.failures[f"create Service {SERVICE}"] = refused
+    with pytest.raises(ApiError):
+        world.reconcile()
+    wait(world, REPLICA_SETS)
+    world.server.catch_up(REPLICA_SETS)
+    # The failure that was written into the status.
+    wait(world, ETCD_STORAGES)
+    world.server.catch_up(ETCD_STORAGES)
+    world.server.failures.clear()
+    assert world.reconcile() == FROM_NOTHING[1:]
+
+
+@pytest.mark.parametrize("happened", [True, False])
+def test_a_write_with_unknown_outcome_is_decided_anew_and_harms_nothing(
+    world: World, *, happened: bool
+) -> None:
+    world.server.lagging.add(REPLICA_SETS)
+    lost = ConnectionFailed("https://server", "lost", dropped=True)
+    world.server.failures[FROM_NOTHING[0]] = lost
+    with pytest.raises(ConnectionFailed):
+        world.reconcile()
+    world.server.failures.clear()
+    if happened:
+        world.server.put(REPLICA_SETS, owned_by(read(), orphan_replica_set()))
+        try_again(world)
+    else:
+        world.reconcile()
+    world.server.catch_up()
+    world.reconcile()
+    assert world.condition()[:2] == ("True", "EtcdProxyDeployed")
+    assert world.reconcile() == []
+
+
+def test_a_storage_that_is_gone_leaves_nothing_behind(deployed: World) -> None:
+    deployed.server.lagging.add(SERVICES)
+    deployed.server.remove(SERVICES, SERVICE)
+    deployed.server.catch_up()
+    assert deployed.reconcile() == [f"create Service {SERVICE}"]
+    deployed.server.remove(ETCD_STORAGES, "etcd-name")
+    deployed.server.remove(SERVICES, SERVICE)
+    wait(deployed, SERVICES)
+    deployed.server.catch_up()
+    assert deployed.reconcile() == []
+    assert len(deployed.consistency) == 0
 
 
 def test_a_patch_made_for_an_older_version_writes_no_status(deployed: World) -> None:
@@ -509,6 +579,28 @@ def test_an_old_storage_without_a_status_is_asked_for_as_well(world: World) -> N
     assert world.reconcile() == []
 
 
+def test_an_orphan_is_tied_to_no_storage_that_only_the_cache_still_has(world: World) -> None:
+    """However new the storage: the garbage collector would take along what it did not have."""
+    world.server.put(REPLICA_SETS, orphan_replica_set())
+    world.server.lagging.add(ETCD_STORAGES)
+    world.server.remove(ETCD_STORAGES, "etcd-name")
+    assert world.reconcile() == []
+
+
+def test_without_an_answer_on_whether_the_storage_is_there_nothing_is_adopted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.server.put(REPLICA_SETS, orphan_replica_set())
+
+    def refuse(*_: object) -> Json:
+        raise ApiError(500, "InternalError", "no answer")
+
+    monkeypatch.setattr(world.server, "get", refuse)
+    with pytest.raises(ApiError, match="no answer"):
+        world.reconcile()
+    assert world.server.writes == []
+
+
 @pytest.mark.parametrize(("resource", "name"), [(REPLICA_SETS, RS), (SERVICES, SERVICE)])
 def test_an_object_that_is_being_deleted_is_awaited(
     deployed: World, resource: Resource, name: str
@@ -524,7 +616,7 @@ def test_an_object_that_is_being_deleted_is_awaited(
 
 
 def test_an_adoption_is_told_even_if_the_next_write_fails(world: World) -> None:
-    world.server.put(REPLICA_SETS, orphan_replica_set(world))
+    world.server.put(REPLICA_SETS, orphan_replica_set())
     world.server.failures[f"create Service {SERVICE}"] = ApiError(403, "Forbidden", "may not")
     with pytest.raises(ApiError):
         world.reconcile()
@@ -591,6 +683,20 @@ def try_again(world: World) -> None:
     assert STATUS not in world.server.writes
 
 
+def wait(world: World, resource: Resource) -> None:
+    """Reconcile, and be told to wait for the cache of `resource`, without any write."""
+    with pytest.raises(CacheBehind) as behind:
+        world.reconcile()
+    assert behind.value.resource == resource
+    assert world.server.writes == []
+
+
+def scale(world: World, replicas: int) -> None:
+    world.server.edit(
+        ETCD_STORAGES, "etcd-name", lambda obj: obj["spec"].update(replicas=replicas)
+    )
+
+
 def seen(rs: Json) -> None:
     """Let the ReplicaSet controller have seen the object as it is."""
     count = rs["spec"]["replicas"]
@@ -608,7 +714,7 @@ def going() -> Json:
     return {"deletionTimestamp": "2026-01-02T03:04:05Z"}
 
 
-def orphan_replica_set(world: World) -> Json:
+def orphan_replica_set() -> Json:
     """Return the ReplicaSet as the controller makes it, but without an owner."""
     made = PLANE.desired(read(), CA).replica_set
     assert "ownerReferences" not in made["metadata"]

@@ -6,7 +6,9 @@ from structlog.testing import capture_logs
 from controller.plan import Create, Delete, Evict, Patch
 from controller.resources import PODS, SERVICES
 from controller.writer import EvictionBlocked, Writer, is_stale
-from informers import ApiError
+from informers import ApiError, Client, ConnectionFailed
+from tests.support.apiserver import ApiServer, Exchange
+from tests.support.listerwatcher import InstantClock
 from tests.support.memoryserver import MemoryServer
 from tests.support.objects import NAMESPACE, pod
 
@@ -24,8 +26,14 @@ def server() -> MemoryServer:
 
 
 @pytest.fixture
-def writer(server: MemoryServer) -> Writer:
-    return Writer(server.client, NAMESPACE)
+def told() -> list[tuple[str, str]]:
+    """The kinds and versions that the writer tells of."""
+    return []
+
+
+@pytest.fixture
+def writer(server: MemoryServer, told: list[tuple[str, str]]) -> Writer:
+    return Writer(server.client, NAMESPACE, lambda kind, at: told.append((kind.kind, at)))
 
 
 def test_an_object_is_made_patched_and_deleted(server: MemoryServer, writer: Writer) -> None:
@@ -37,10 +45,54 @@ def test_an_object_is_made_patched_and_deleted(server: MemoryServer, writer: Wri
     with pytest.raises(ApiError) as stale:
         writer.carry_out(Patch(SERVICES, "s", {**guard, "spec": {"selector": {"a": "d"}}}))
     assert is_stale(stale.value)
-    with pytest.raises(ApiError):
-        writer.carry_out(Delete(SERVICES, "s", "uid-of-another"))
-    writer.carry_out(Delete(SERVICES, "s", made["metadata"]["uid"]))
+    uid, version = (
+        made["metadata"]["uid"],
+        server.peek(SERVICES, "s")["metadata"]["resourceVersion"],
+    )
+    for other in (("uid-of-another", version), (uid, made["metadata"]["resourceVersion"])):
+        with pytest.raises(ApiError) as stale:
+            writer.carry_out(Delete(SERVICES, "s", *other))
+        assert is_stale(stale.value)
+    writer.carry_out(Delete(SERVICES, "s", uid, version))
     assert server.all(SERVICES) == []
+
+
+def test_each_write_tells_the_version_that_the_server_names(
+    server: MemoryServer, writer: Writer, told: list[tuple[str, str]]
+) -> None:
+    def version() -> str:
+        found: str = server.peek(SERVICES, "s")["metadata"]["resourceVersion"]
+        return found
+
+    writer.carry_out(Create(SERVICES, SERVICE))
+    assert told == [("Service", version())]
+    patch = {"metadata": {"resourceVersion": version()}, "spec": {"selector": {"a": "c"}}}
+    writer.carry_out(Patch(SERVICES, "s", patch))
+    assert told[1:] == [("Service", version())]
+    # A deletion and an eviction are answered by a Status, which names none.
+    uid = server.peek(SERVICES, "s")["metadata"]["uid"]
+    writer.carry_out(Delete(SERVICES, "s", uid, version()))
+    seen = server.put(PODS, pod("p"))["metadata"]
+    writer.carry_out(Evict("p", seen["uid"], seen["resourceVersion"]))
+    assert told[2:] == [("Service", ""), ("Pod", "")]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        ApiError(403, "Forbidden", "no"),
+        ConnectionFailed("https://server", "lost", dropped=True),
+        ConnectionFailed("https://server", "no answer", timed_out=True),
+    ],
+)
+def test_a_write_that_failed_or_may_have_is_not_told(
+    server: MemoryServer, writer: Writer, told: list[tuple[str, str]], failure: Exception
+) -> None:
+    server.failures["create Service s"] = failure
+    with pytest.raises(type(failure)):
+        writer.carry_out(Create(SERVICES, SERVICE))
+    writer.carry_out(Evict("gone", "uid", "1"))
+    assert told == []
 
 
 def test_each_write_is_told_once_and_a_failed_one_is_not(
@@ -91,3 +143,20 @@ def test_a_budget_that_refuses_is_no_failure_of_the_write(
 )
 def test_what_the_next_try_knows_better(error: ApiError, stale: bool) -> None:  # noqa: FBT001
     assert is_stale(error) is stale
+
+
+def test_an_eviction_that_is_to_come_back_later_does_not_hold_the_worker() -> None:
+    """On the wire: the server answers so while it works the budget out."""
+
+    def later(exchange: Exchange) -> None:
+        body = {"kind": "Status", "reason": "TooManyRequests", "message": "still being processed"}
+        exchange.answer(429, body, Retry_After="10")
+
+    clock = InstantClock()
+    with ApiServer(later, later) as server:
+        client = Client(server.config(), clock=clock)
+        writer = Writer(client, NAMESPACE, lambda _kind, _version: None)
+        with pytest.raises(EvictionBlocked, match="still being processed"):
+            writer.carry_out(Evict("p", "uid", "1"))
+        client.close()
+    assert (len(server.requests), clock.waits) == (1, [])
