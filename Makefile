@@ -5,7 +5,7 @@ RUN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help compile lint format type unit integration test e2e image demo demo-down control-plane clean
+.PHONY: help compile lint format type unit integration conformance test e2e image demo demo-down bench-informers control-plane clean
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,18 +29,24 @@ type: $(READY) ## Check types
 	$(RUN)/mypy
 
 unit: $(READY) ## Tests that start nothing: a few seconds
-	$(RUN)/pytest tests/unit tests/property tests/wire
+	$(RUN)/pytest tests/unit tests/property tests/wire --junit-xml=.reports/unit.xml
 
 integration: $(READY) ## Tests on a real etcd, API server and controller manager
-	$(RUN)/pytest tests/integration tests/packaging
+	$(RUN)/pytest tests/integration tests/packaging --junit-xml=.reports/integration.xml
 
-test: lint type unit integration ## All of the above: everything that needs no root
+conformance: $(READY) ## What tests/CONFORMANCE.md names has run in the two suites above
+	$(RUN)/pytest tests/conformance
+
+test: lint type unit integration conformance ## All of the above: everything that needs no root
 
 e2e: $(READY) ## The demo as a test, on a real node (root)
 	$(RUN)/pytest tests/e2e
 
 image: $(READY) ## Build the images without an engine
 	$(RUN)/python -m hack.cluster images
+
+bench-informers: $(READY) ## How fast informers and queue are, beside client-go: minutes
+	$(RUN)/python -m hack.bench
 
 control-plane: $(READY) ## Run etcd, API server and controller manager until Ctrl-C
 	$(RUN)/python -m hack.cluster control-plane
@@ -52,4 +58,4 @@ demo-down: $(READY) ## End what `make demo` began
 	@$(RUN)/python -m hack.demo down
 
 clean: ## Remove what was built in this folder
-	rm -rf $(VENV) bin build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) bin build dist *.egg-info .mypy_cache .pytest_cache .reports .ruff_cache .hypothesis
