@@ -41,16 +41,8 @@ The empty list above names what has not synced, the one below the threads that d
 []
 """
 
-from informers.client import (
-    APPLY_PATCH,
-    JSON_PATCH,
-    MERGE_PATCH,
-    STRATEGIC_MERGE_PATCH,
-    Client,
-)
 from informers.clock import Clock
 from informers.collector import relax_collector
-from informers.config import ClusterConfig, load_config
 from informers.errors import ApiError, ConfigError, ConnectionFailed
 from informers.factory import SharedInformerFactory
 from informers.handlers import (
@@ -60,6 +52,16 @@ from informers.handlers import (
 )
 from informers.lister import Lister
 from informers.resource import Resource
+from informers.rest.client import (
+    APPLY_PATCH,
+    JSON_PATCH,
+    MERGE_PATCH,
+    STRATEGIC_MERGE_PATCH,
+    Client,
+)
+from informers.rest.config import ClusterConfig, load_config
+from informers.rest.throttle import Throttle
+from informers.rest.useragent import user_agent
 from informers.shared import Registration, SharedIndexInformer
 from informers.store import (
     NAMESPACE_INDEX,
@@ -69,8 +71,6 @@ from informers.store import (
     meta_namespace_key,
     split_meta_namespace_key,
 )
-from informers.throttle import Throttle
-from informers.useragent import user_agent
 
 __all__ = [
     "APPLY_PATCH",

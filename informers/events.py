@@ -9,8 +9,8 @@ from informers.clock import Clock
 from informers.errors import ApiError, ConnectionFailed
 from informers.listwatch import EventStream
 from informers.resource import Resource
+from informers.rest.watch import Event
 from informers.store import Object
-from informers.watch import Event
 
 _log = structlog.get_logger(__name__)
 

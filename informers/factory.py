@@ -6,10 +6,10 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from informers.client import Client
 from informers.clock import Clock
 from informers.listwatch import ListWatch
 from informers.resource import Resource
+from informers.rest.client import Client
 from informers.shared import STOP_TIMEOUT, FailureHandler, SharedIndexInformer
 from informers.store import NAMESPACE_INDEX, IndexFunc, meta_namespace_index
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from informers.client import Client
 from informers.resource import Resource
-from informers.watch import Event
+from informers.rest.client import Client
+from informers.rest.watch import Event
 
 Query = Mapping[str, str | int | bool | None]
 """Parameters by the API's names, such as resourceVersion; empty ones are not sent."""

@@ -9,11 +9,11 @@ from tenacity import RetryCallState, Retrying, retry_if_exception
 from urllib3.exceptions import HTTPError
 
 from informers.clock import Clock
-from informers.connections import CONNECT_TIMEOUT
 from informers.errors import ApiError, ConnectionFailed
-from informers.slots import Slots
-from informers.throttle import Throttle
-from informers.transport import Request, Transport
+from informers.rest.connections import CONNECT_TIMEOUT
+from informers.rest.slots import Slots
+from informers.rest.throttle import Throttle
+from informers.rest.transport import Request, Transport
 
 RETRIES = 10
 """How often one call is repeated, as in client-go's rest/with_retry.go."""

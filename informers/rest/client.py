@@ -13,15 +13,15 @@ from urllib.parse import urlencode
 import orjson
 import urllib3
 
-from informers.calls import RETRIES, Calls, ClientMetrics, NoMetrics
 from informers.clock import Clock
-from informers.config import ClusterConfig
-from informers.connections import CONNECT_TIMEOUT
 from informers.errors import ConnectionFailed
 from informers.resource import Resource
-from informers.throttle import Throttle
-from informers.transport import Request, Transport
-from informers.watch import Watch
+from informers.rest.calls import RETRIES, Calls, ClientMetrics, NoMetrics
+from informers.rest.config import ClusterConfig
+from informers.rest.connections import CONNECT_TIMEOUT
+from informers.rest.throttle import Throttle
+from informers.rest.transport import Request, Transport
+from informers.rest.watch import Watch
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"

@@ -14,11 +14,11 @@ from kubernetes.client import Configuration
 from kubernetes.client.rest import RESTClientObject
 from kubernetes.config import ConfigException, incluster_config
 
-from informers.connections import socket_options
 from informers.errors import ConfigError, one_line
-from informers.kubeconfig import Headers, Kubeconfig
-from informers.tls import Tls
-from informers.tokenfile import TokenFile
+from informers.rest.connections import socket_options
+from informers.rest.kubeconfig import Headers, Kubeconfig
+from informers.rest.tls import Tls
+from informers.rest.tokenfile import TokenFile
 
 LOOK_AFTER = 60.0
 """Seconds between two looks at the files of CA and client pair. client-go looks at a CA every five

@@ -18,7 +18,7 @@ from kubernetes.config import ConfigException
 from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 from informers.errors import ConfigError, one_line
-from informers.tokenfile import TokenFile
+from informers.rest.tokenfile import TokenFile
 
 Headers = tuple[tuple[str, str], ...]
 

@@ -8,9 +8,9 @@ import urllib3
 from urllib3 import exceptions as http
 
 from informers.clock import Clock
-from informers.config import ClusterConfig
-from informers.connections import Live, make_interruptible
 from informers.errors import ApiError, ConnectionFailed
+from informers.rest.config import ClusterConfig
+from informers.rest.connections import Live, make_interruptible
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from hypothesis.stateful import (
 )
 
 from informers.errors import ApiError, ConnectionFailed
+from informers.rest.watch import Event
 from informers.shared import Registration, SharedIndexInformer
 from informers.store import Object
-from informers.watch import Event
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.fakesource import FakeSource

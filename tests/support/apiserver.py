@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from kubernetes.client import Configuration
 
-from informers.config import ClusterConfig
+from informers.rest.config import ClusterConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 from informers.errors import ApiError, ConnectionFailed
 from informers.listwatch import Query
+from informers.rest.watch import Event
 from informers.store import Object, Objects
-from informers.watch import Event
 from tests.support.listerwatcher import bookmark, config_map, listed, status
 
 _END = object()

@@ -9,8 +9,8 @@ from typing import Any, Self
 from informers.errors import ConnectionFailed
 from informers.listwatch import Query
 from informers.resource import Resource
+from informers.rest.watch import Event
 from informers.store import Object
-from informers.watch import Event
 
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", namespaced=True)
 

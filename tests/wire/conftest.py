@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from informers.client import Client
+from informers.rest.client import Client
 from tests.support.apiserver import ApiServer
 from tests.support.sockets import no_stray_sockets
 from tests.support.threads import no_stray_threads

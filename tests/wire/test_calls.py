@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from informers.client import Client
-from informers.config import ClusterConfig
 from informers.errors import ApiError, ConnectionFailed, is_too_many_requests
 from informers.resource import Resource
-from informers.throttle import Throttle
+from informers.rest.client import Client
+from informers.rest.config import ClusterConfig
+from informers.rest.throttle import Throttle
 from tests.support.apiserver import Answer, ApiServer, Exchange, configuration
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually

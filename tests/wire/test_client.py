@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from informers.client import APPLY_PATCH, Client
 from informers.errors import ApiError, ConnectionFailed, is_conflict
 from informers.resource import Resource
+from informers.rest.client import APPLY_PATCH, Client
 from tests.support.apiserver import ApiServer, Exchange
 from tests.support.listerwatcher import CONFIG_MAPS, config_map
 

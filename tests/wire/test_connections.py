@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from informers.connections import Live
+from informers.rest.connections import Live
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from controller.pki import Authority
-from informers.client import Client
-from informers.config import LOOK_AFTER, ClusterConfig, load_config
 from informers.errors import ApiError, ConnectionFailed
-from informers.tokenfile import REREAD_AFTER
+from informers.rest.client import Client
+from informers.rest.config import LOOK_AFTER, ClusterConfig, load_config
+from informers.rest.tokenfile import REREAD_AFTER
 from tests.support.apiserver import Answer, ApiServer, Exchange, configuration
 from tests.support.clock import FakeClock
 from tests.support.kubeconfig import answer, exec_plugin, kubeconfig

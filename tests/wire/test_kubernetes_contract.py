@@ -17,9 +17,9 @@ from packaging.requirements import Requirement
 from urllib3.exceptions import InsecureRequestWarning
 
 from controller.pki import Authority
-from informers.client import Client
-from informers.config import ClusterConfig, load_config
 from informers.errors import ConfigError, ConnectionFailed
+from informers.rest.client import Client
+from informers.rest.config import ClusterConfig, load_config
 from tests.support.apiserver import ApiServer, Exchange
 from tests.support.kubeconfig import V1, answer, exec_plugin, kubeconfig
 from tests.support.listerwatcher import CONFIG_MAPS, config_map

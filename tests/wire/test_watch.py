@@ -13,7 +13,7 @@ import pytest
 from informers import ApiError, Client, ConnectionFailed, SharedIndexInformer
 from informers.events import EventReader
 from informers.listwatch import ListWatch
-from informers.watch import Event, Watch
+from informers.rest.watch import Event, Watch
 from tests.support.apiserver import ApiServer, Exchange
 from tests.support.clock import FakeClock, Unhurried
 from tests.support.eventually import eventually

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client import CollectorRegistry
 
-from informers.client import Client
-from informers.config import ClusterConfig
 from informers.factory import SharedInformerFactory
 from informers.metrics import InformerCollector
 from informers.resource import Resource
+from informers.rest.client import Client
+from informers.rest.config import ClusterConfig
 from tests.support.apiserver import ApiServer, Exchange, configuration
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually

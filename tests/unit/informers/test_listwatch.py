@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from informers.client import Client
 from informers.errors import ConnectionFailed
 from informers.listwatch import EventStream, ListWatch, Query
-from informers.watch import Event
+from informers.rest.client import Client
+from informers.rest.watch import Event
 from tests.support.apiserver import ApiServer, Exchange
 from tests.support.clock import Unhurried
 from tests.support.eventually import eventually

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from kubernetes.config import incluster_config
 
-from informers.config import LOOK_AFTER, ClusterConfig, load_config
 from informers.errors import ConfigError
+from informers.rest.config import LOOK_AFTER, ClusterConfig, load_config
 from tests.support.kubeconfig import answer, exec_plugin, kubeconfig
 from tests.support.tls import authority, pair, write_pair
 

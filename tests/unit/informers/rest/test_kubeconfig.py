@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from informers.config import load_config
 from informers.errors import ConfigError
-from informers.kubeconfig import Kubeconfig, impersonation_headers
+from informers.rest.config import load_config
+from informers.rest.kubeconfig import Kubeconfig, impersonation_headers
 from tests.support.kubeconfig import exec_plugin, kubeconfig
 from tests.support.tls import authority, pair
 

@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from informers.clientmetrics import (
+from informers.rest.metrics import (
     BUCKETS,
     PrometheusClientMetrics,
     PrometheusClientMetricsProvider,

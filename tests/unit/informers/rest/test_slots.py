@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from informers.slots import Slots
+from informers.rest.slots import Slots
 from tests.support.clock import FakeClock
 
 

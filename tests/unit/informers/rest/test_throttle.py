@@ -5,7 +5,7 @@ import threading
 import pytest
 from structlog.testing import capture_logs
 
-from informers.throttle import Throttle
+from informers.rest.throttle import Throttle
 from tests.support.clock import FakeClock
 from tests.support.listerwatcher import InstantClock
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from kubernetes.client import Configuration
 
-from informers.tls import Tls
+from informers.rest.tls import Tls
 from tests.support.tls import authority, pair, write_pair
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from informers.errors import ConfigError
-from informers.tokenfile import REREAD_AFTER, TokenFile
+from informers.rest.tokenfile import REREAD_AFTER, TokenFile
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import urllib3
 from kubernetes.client import Configuration
 from urllib3 import exceptions as http
 
-from informers.config import ClusterConfig
 from informers.errors import ApiError, ConnectionFailed
-from informers.transport import Request, Transport
+from informers.rest.config import ClusterConfig
+from informers.rest.transport import Request, Transport
 from tests.support.apiserver import Answer, ApiServer, Exchange, configuration
 from tests.support.eventually import eventually
 from workqueue.clock import RealClock

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from informers.useragent import user_agent
+from informers.rest.useragent import user_agent
 
 
 def test_it_names_program_version_system_and_library() -> None:
