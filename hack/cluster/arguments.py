@@ -47,15 +47,19 @@ class Settings:
     def server(self) -> str:
         return f"https://{self.address}:{self.ports.apiserver}"
 
+    @property
+    def etcd(self) -> str:
+        """Where etcd's clients find it."""
+        return f"http://{LOOPBACK}:{self.ports.etcd}"
+
 
 def etcd(settings: Settings, folder: Path) -> list[str]:
-    client = f"http://{LOOPBACK}:{settings.ports.etcd}"
     peer = f"http://{LOOPBACK}:{settings.ports.etcd_peer}"
     return [
         "--name=default",
         f"--data-dir={folder / 'etcd'}",
-        f"--listen-client-urls={client}",
-        f"--advertise-client-urls={client}",
+        f"--listen-client-urls={settings.etcd}",
+        f"--advertise-client-urls={settings.etcd}",
         f"--listen-peer-urls={peer}",
         f"--initial-advertise-peer-urls={peer}",
         f"--initial-cluster=default={peer}",
@@ -68,7 +72,7 @@ def etcd(settings: Settings, folder: Path) -> list[str]:
 
 def apiserver(settings: Settings, pki: Path) -> list[str]:
     return [
-        f"--etcd-servers=http://{LOOPBACK}:{settings.ports.etcd}",
+        f"--etcd-servers={settings.etcd}",
         f"--bind-address={settings.address}",
         f"--advertise-address={settings.address}",
         f"--secure-port={settings.ports.apiserver}",

@@ -9,7 +9,7 @@ from hack.cluster import cache, preflight, toolchain
 from hack.cluster.components import (
     BUILD_ENVIRONMENT,
     BUILD_FLAGS,
-    CONTROL_PLANE,
+    WITHOUT_ROOT,
     Component,
     by_component,
 )
@@ -50,7 +50,7 @@ def ensure(*names: str) -> dict[str, Path]:
 
 
 def _check_machine(missing: Sequence[str]) -> None:
-    needed = DISK_CONTROL_PLANE if set(missing) <= set(CONTROL_PLANE) else DISK_EVERYTHING
+    needed = DISK_CONTROL_PLANE if set(missing) <= set(WITHOUT_ROOT) else DISK_EVERYTHING
     preflight.require(
         preflight.disk(toolchain.build_cache(), needed, variable="GOCACHE"),
         preflight.tool("setpriv", "util-linux"),

@@ -1,4 +1,4 @@
-"""What is built from source: three Go modules of ours and the binaries that come out of them."""
+"""What is built from source: four Go modules of ours and the binaries that come out of them."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -90,12 +90,20 @@ ETCD = Component(
     {"etcd": "go.etcd.io/etcd/server/v3", "etcdctl": "go.etcd.io/etcd/etcdctl/v3"},
 )
 COREDNS = Component("coredns", "github.com/coredns/coredns", {"coredns": "."})
+CLIENT_GO = Component("clientgo", "k8s.io/client-go", {"clientgo-informer": "."})
+"""A yardstick for `hack.bench`, no part of a cluster."""
 
-ALL = (ETCD, KUBERNETES, COREDNS)
+ALL = (ETCD, KUBERNETES, COREDNS, CLIENT_GO)
 NAMES = tuple(name for component in ALL for name in component.packages)
+
+CLUSTER = tuple(name for name in NAMES if name not in CLIENT_GO.packages)
+"""What runs in a cluster with a node, and looks at it."""
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 """What runs without root; `kubectl` looks at it."""
+
+WITHOUT_ROOT = (*CONTROL_PLANE, *CLIENT_GO.packages)
+"""What all tests need that run without root."""
 
 
 def by_component(names: Iterable[str]) -> list[tuple[Component, list[str]]]:

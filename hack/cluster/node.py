@@ -189,6 +189,6 @@ def prepare(log: Callable[[str], None]) -> Plan:
     Raises PreflightError if this machine lacks something, BuildError, RootfsError or CommandError.
     """
     needs.check()
-    paths = binaries.ensure(*components.NAMES)
+    paths = binaries.ensure(*components.CLUSTER)
     archives = images.build(paths, log)
     return Plan({n: str(p) for n, p in paths.items()}, [str(a) for a in archives])

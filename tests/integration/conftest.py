@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    build_first(session, _FOLDER, lambda: binaries.ensure(*components.CONTROL_PLANE))
+    build_first(session, _FOLDER, lambda: binaries.ensure(*components.WITHOUT_ROOT))
 
 
 @pytest.fixture(scope="session")

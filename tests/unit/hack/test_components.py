@@ -66,6 +66,11 @@ def test_names_are_grouped_by_what_builds_them() -> None:
     assert by_component([]) == []
 
 
+def test_the_yardstick_is_no_part_of_a_cluster() -> None:
+    assert set(components.NAMES) - set(components.CLUSTER) == {"clientgo-informer"}
+    assert set(components.CONTROL_PLANE) < set(components.CLUSTER)
+
+
 def test_an_unknown_name() -> None:
     with pytest.raises(components.UnknownBinaryError, match="nothing builds kubectx; known: etcd"):
         by_component(["etcd", "kubectx"])

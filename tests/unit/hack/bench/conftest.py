@@ -1,0 +1,38 @@
+"""A replay server in this process, and the collector as it was."""
+
+import gc
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hack.bench.replay import Recording, ReplayServer
+from hack.bench.subjects import kubeconfig_of
+
+OBJECTS = 20
+EVENTS = 150
+
+
+@pytest.fixture(autouse=True)
+def _threshold() -> Iterator[None]:
+    before = gc.get_threshold()
+    yield
+    gc.set_threshold(*before)
+
+
+@pytest.fixture
+def server() -> Iterator[ReplayServer]:
+    with ReplayServer(Recording(EVENTS, OBJECTS)) as replaying:
+        thread = threading.Thread(target=replaying.serve_forever, args=(0.01,))
+        thread.start()
+        yield replaying
+        replaying.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def kubeconfig(server: ReplayServer, tmp_path: Path) -> Path:
+    path = tmp_path / "kubeconfig"
+    path.write_text(kubeconfig_of(server.url))
+    return path
