@@ -54,9 +54,7 @@ from informers.lister import Lister
 from informers.resource import Resource
 from informers.rest.client import (
     APPLY_PATCH,
-    JSON_PATCH,
     MERGE_PATCH,
-    STRATEGIC_MERGE_PATCH,
     Client,
 )
 from informers.rest.config import ClusterConfig, load_config
@@ -74,10 +72,8 @@ from informers.store import (
 
 __all__ = [
     "APPLY_PATCH",
-    "JSON_PATCH",
     "MERGE_PATCH",
     "NAMESPACE_INDEX",
-    "STRATEGIC_MERGE_PATCH",
     "ApiError",
     "Client",
     "Clock",

@@ -150,24 +150,8 @@ def is_conflict(error: BaseException) -> bool:
     return isinstance(error, ApiError) and error.reason == "Conflict"
 
 
-def is_unauthorized(error: BaseException) -> bool:
-    return _has(error, 401, "Unauthorized")
-
-
-def is_forbidden(error: BaseException) -> bool:
-    return _has(error, 403, "Forbidden")
-
-
-def is_invalid(error: BaseException) -> bool:
-    return _has(error, 422, "Invalid")
-
-
 def is_too_many_requests(error: BaseException) -> bool:
     return _has(error, 429, "TooManyRequests")
-
-
-def is_internal_error(error: BaseException) -> bool:
-    return _has(error, 500, "InternalError")
 
 
 def is_expired(error: BaseException) -> bool:
@@ -188,10 +172,6 @@ def is_too_large_resource_version(error: BaseException) -> bool:
         return True
     texts = [error.message, *(str(cause.get("message", "")) for cause in error.causes)]
     return error.reason == "Timeout" and any(_TOO_LARGE in text for text in texts)
-
-
-def is_connection_refused(error: BaseException) -> bool:
-    return isinstance(error, ConnectionFailed) and error.refused
 
 
 def one_line(error: BaseException) -> str:

@@ -11,22 +11,19 @@ from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-import urllib3
 
 from informers.clock import Clock
 from informers.errors import ConnectionFailed
 from informers.resource import Resource
-from informers.rest.calls import RETRIES, Calls, ClientMetrics, NoMetrics
+from informers.rest.attempts import Attempts, ClientMetrics, NoMetrics
+from informers.rest.calls import RETRIES, Calls
 from informers.rest.config import ClusterConfig
-from informers.rest.connections import CONNECT_TIMEOUT
 from informers.rest.throttle import Throttle
 from informers.rest.transport import Request, Transport
 from informers.rest.watch import Watch
 
 MERGE_PATCH = "application/merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
-JSON_PATCH = "application/json-patch+json"
-STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 
 READ_TIMEOUT = 75.0
 """Seconds without a byte that end a watch: bookmarks come about once a minute."""
@@ -38,6 +35,7 @@ class Client:
     `timeout` bounds each call but watches, in seconds and with all waits and retries; `pool_size`
     is how many calls are made at a time and how many connections are kept for them, further
     calls wait. `throttle` limits the requests a second but for watches, which are few and last.
+    An exec plugin has all the time it wants of the one call that must run it, as in client-go.
 
     Calls raise `ApiError` or `ConnectionFailed`. A 429 or 5xx that says when to come back is
     repeated then, a GET also after a lost connection; both as long as the time allows. A 401 is
@@ -66,14 +64,17 @@ class Client:
             throttle=throttle,
             metrics=metrics,
         )
-        self._transport = Transport(config, pool_size, user_agent, clock=clock)
+        metrics = metrics or NoMetrics()
+        self._transport = Transport(config, pool_size, user_agent)
+        attempts = partial(Attempts, self._transport, config, clock=clock, metrics=metrics)
+        self._watches = attempts(throttle=None)
         self._calls = Calls(
             self._transport,
+            attempts(throttle=throttle),
             clock=clock,
             at_once=pool_size,
             timeout=timeout,
-            throttle=throttle,
-            metrics=metrics or NoMetrics(),
+            metrics=metrics,
         )
 
     def __repr__(self) -> str:
@@ -186,8 +187,7 @@ class Client:
         `ConnectionFailed` that is `timed_out`.
         """
         url = self._url(resource.path(namespace), {**query, "watch": True})
-        timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout)
-        response = self._calls.send(Request("GET", url), timeout)
+        response = self._watches.send(Request("GET", url), lambda: read_timeout)
         return Watch(response, self._transport.failure)
 
     def _json(

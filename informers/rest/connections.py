@@ -9,6 +9,8 @@ import contextlib
 import io
 import socket
 import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from http.client import HTTPResponse
 from typing import Any
 
@@ -26,6 +28,11 @@ _USER_TIMEOUT_MS = 60_000
 
 _READ_AHEAD = 1 << 17
 """Bytes that a connection takes from the kernel at once, if there are so many."""
+
+Left = Callable[[], float]
+"""Says for how many seconds the next bytes of an answer may be waited for; 0 or less: no more."""
+
+_left: ContextVar[Left] = ContextVar("left")
 
 
 class Live:
@@ -87,13 +94,50 @@ def make_interruptible(manager: urllib3.PoolManager, live: Live) -> None:
     }
 
 
+@contextlib.contextmanager
+def answers_within(left: Left) -> Iterator[None]:
+    """Bound the answers to requests that are sent in here, to their last byte, by `left`.
+
+    urllib3 has no way to hand it down. A timeout of its own bounds the single read, and so not a
+    server that sends a byte now and then.
+    """
+    token = _left.set(left)
+    try:
+        yield
+    finally:
+        _left.reset(token)
+
+
+class _Bounded(io.RawIOBase):
+    """The bytes of a socket, each wait for some as long as `left` says at the time."""
+
+    def __init__(self, sock: socket.socket, left: Left) -> None:
+        self._sock = sock
+        self._raw = sock.makefile("rb", buffering=0)
+        self._left = left
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._left()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._sock.settimeout(left)
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
+
+
 class _ReadingAhead(HTTPResponse):
     """Takes more from the kernel at once than http.client's 8 kB, which slow a busy watch down."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self.fp.close()
-        self.fp = io.BufferedReader(sock.makefile("rb", buffering=0), _READ_AHEAD)
+        self.fp = io.BufferedReader(_Bounded(sock, _left.get()), _READ_AHEAD)
 
 
 def _tracked(base: Any, live: Live) -> Any:
@@ -105,14 +149,13 @@ def _tracked(base: Any, live: Live) -> Any:
 
         def _new_conn(self) -> socket.socket:
             sock: socket.socket = super()._new_conn()
-            self._forget()
             self._handle = live.add(sock)
             return sock
 
         def getresponse(self) -> Any:
             # "Connection: close" makes http.client close this at the headers. The body is still
-            # to come then, and to be cut: the handle stays until urllib3 closes this, or uses it
-            # again, as one that stood idle while the server left.
+            # to come then, and to be cut: the handle stays until urllib3 closes this, which it
+            # also does before it connects anew.
             handle, self._handle = self._handle, None
             try:
                 return super().getresponse()

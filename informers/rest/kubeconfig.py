@@ -56,6 +56,12 @@ class Kubeconfig:
         with _mistakes_told():
             return impersonation_headers(_user(self._merged()))
 
+    def plugin(self) -> str | None:
+        """The command of the current user's exec plugin, if there is one."""
+        with _mistakes_told():
+            plugin = _user(self._merged()).get("exec")
+            return str(plugin["command"]) if plugin else None
+
     def _merged(self) -> Any:
         paths = [Path(part).expanduser() for part in self._paths.split(os.pathsep) if part]
         if not any(path.exists() for path in paths):

@@ -4,7 +4,7 @@
 
 | metric | labels | what |
 |---|---|---|
-| `rest_client_requests_total` | code, method, host | attempts; code `<error>` without an answer |
+| `rest_client_requests_total` | code, method, host | requests sent; code `<error>`: no answer |
 | `rest_client_request_retries_total` | code, verb, host | those of them that repeat one |
 | `rest_client_request_duration_seconds` | verb, host | calls with all their attempts; no watches |
 | `rest_client_rate_limiter_duration_seconds` | verb, host | waits for a `Throttle` |

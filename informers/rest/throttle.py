@@ -41,9 +41,10 @@ class Throttle:
         None, at once, if it would take more than `longest` seconds.
         """
         delay = self._reserve(longest)
-        if delay:
-            self._clock.wait(closed, delay)
-        if delay and delay > _SHORT:
+        if not delay:
+            return delay
+        self._clock.wait(closed, delay)
+        if delay > _SHORT:
             tell = _log.info if delay > _LONG else _log.debug
             tell("client_side_rate_limit", request=request, waited=round(delay, 3))
         return delay
@@ -56,7 +57,7 @@ class Throttle:
             self._tokens = min(self._tokens, float(self._burst))
             self._updated = now
             delay = max(0.0, (1 - self._tokens) / self._qps)
-            if delay > longest:
+            if delay and delay > longest:
                 return None
             self._tokens -= 1
             return delay

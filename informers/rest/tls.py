@@ -29,16 +29,17 @@ class Tls:
         return cls(_context(configuration), content)
 
     def reread(self, configuration: Configuration) -> "Tls":
-        """This one if the files are the same or of no use, else a new one."""
-        try:
-            return self if _content(configuration) == self.content else Tls.read(configuration)
-        except (OSError, ValueError):
-            return self
+        """This one if the files are the same, else a new one; raises as `read` does."""
+        return self if _content(configuration) == self.content else Tls.read(configuration)
+
+
+def files(configuration: Configuration) -> tuple[str | None, ...]:
+    """The files that count: CA, certificate and key, each None if there is none."""
+    return configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file
 
 
 def _content(configuration: Configuration) -> tuple[bytes, ...]:
-    paths = configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file
-    return tuple(Path(path).read_bytes() if path else b"" for path in paths)
+    return tuple(Path(path).read_bytes() if path else b"" for path in files(configuration))
 
 
 def _context(configuration: Configuration) -> ssl.SSLContext:

@@ -1,4 +1,4 @@
-"""One request over the wire: pool, credentials, and errors that one can read."""
+"""One request over the wire: the pool, and errors that one can read."""
 
 import ssl
 import threading
@@ -7,10 +7,15 @@ from dataclasses import dataclass
 import urllib3
 from urllib3 import exceptions as http
 
-from informers.clock import Clock
 from informers.errors import ApiError, ConnectionFailed
 from informers.rest.config import ClusterConfig
-from informers.rest.connections import Live, make_interruptible
+from informers.rest.connections import (
+    CONNECT_TIMEOUT,
+    Left,
+    Live,
+    answers_within,
+    make_interruptible,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +31,8 @@ class Request:
 class Transport:
     """Sends requests over connections of its own; `close` cuts them all. Thread safe."""
 
-    def __init__(
-        self, config: ClusterConfig, pool_size: int, user_agent: str, *, clock: Clock
-    ) -> None:
+    def __init__(self, config: ClusterConfig, pool_size: int, user_agent: str) -> None:
         self._config = config
-        self._clock = clock
         self._pool_size = pool_size
         self._user_agent = user_agent
         self._lock = threading.Lock()
@@ -54,37 +56,29 @@ class Transport:
         with self._lock:
             self._pool.live.drop()
 
-    def send(self, request: Request, timeout: urllib3.Timeout) -> urllib3.BaseHTTPResponse:
-        """Send once, and once more if credentials or trust turn out to be old.
+    def send(
+        self, request: Request, authorization: str | None, left: Left
+    ) -> urllib3.BaseHTTPResponse:
+        """Send once; `left` bounds it, and whatever is read of the answer later.
 
         Returns a 2xx answer whose body is still to be read, by the caller; raises `ApiError` for
         any other and `ConnectionFailed` if none came.
         """
-        generation = self._config.generation
-        try:
-            response = self._send_authorized(request, timeout)
-        except ConnectionFailed as error:
-            # Nothing was sent yet: the server's certificate comes before that.
-            if not _distrusts(error) or not self._config.renew_trust(generation):
-                raise
-            response = self._send_authorized(request, timeout)
+        response = self._transmit(request, authorization, left)
         if response.status >= 300:
             raise _refusal(response)
         return response
 
-    def _send_authorized(
-        self, request: Request, timeout: urllib3.Timeout
-    ) -> urllib3.BaseHTTPResponse:
-        now = self._clock.monotonic()
-        authorization, generation = self._config.authorization(now), self._config.generation
-        response = self._transmit(request, authorization, timeout)
-        if response.status == 401:
-            renewed = self._config.renew(generation, now)
-            fresh = self._config.authorization(now)
-            if renewed or fresh != authorization:
-                response.drain_conn()
-                response = self._transmit(request, fresh, timeout)
-        return response
+    def read(self, response: urllib3.BaseHTTPResponse) -> bytes:
+        """Read the whole body, which gives the connection back."""
+        try:
+            return response.read()
+        except (http.HTTPError, OSError) as error:
+            raise self.failure(error) from error
+
+    def late(self, what: str) -> ConnectionFailed:
+        """The error for a time that is over; `what` says of what it was the time."""
+        return ConnectionFailed(self.server, what, timed_out=True)
 
     def failure(self, error: BaseException) -> ConnectionFailed:
         """Say in one line what urllib3 says in a chain of exceptions."""
@@ -103,10 +97,14 @@ class Transport:
         )
 
     def _transmit(
-        self, request: Request, authorization: str | None, timeout: urllib3.Timeout
+        self, request: Request, authorization: str | None, left: Left
     ) -> urllib3.BaseHTTPResponse:
         if self.closed.is_set():
-            raise ConnectionFailed(self._config.server, "the client is closed")
+            raise ConnectionFailed(self.server, "the client is closed")
+        longest = left()
+        if longest <= 0:
+            raise self.late("no time was left to send the request")
+        timeout = urllib3.Timeout(connect=min(CONNECT_TIMEOUT, longest), read=longest)
         headers = urllib3.HTTPHeaderDict(self._config.headers)
         headers.update({"Accept": "application/json", "User-Agent": self._user_agent})
         if authorization:
@@ -114,16 +112,17 @@ class Transport:
         if request.content_type:
             headers["Content-Type"] = request.content_type
         try:
-            return self._current_pool().manager.request(
-                request.method,
-                request.url,
-                body=request.body,
-                headers=headers,
-                timeout=timeout,
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
+            with answers_within(left):
+                return self._current_pool().manager.request(
+                    request.method,
+                    request.url,
+                    body=request.body,
+                    headers=headers,
+                    timeout=timeout,
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                )
         except (http.HTTPError, OSError) as error:
             raise self.failure(error) from error
 
@@ -165,12 +164,10 @@ def _refusal(response: urllib3.BaseHTTPResponse) -> ApiError:
         body = response.read()
     except (http.HTTPError, OSError):
         body = b""
-    finally:
-        response.release_conn()
     return ApiError.from_response(response.status, body, response.headers.get("Retry-After"))
 
 
-def _distrusts(error: ConnectionFailed) -> bool:
+def distrusts(error: ConnectionFailed) -> bool:
     """Whether it is the server's certificate that ended the connection, before any request."""
     return any(isinstance(link, ssl.SSLCertVerificationError) for link in _chain(error))
 

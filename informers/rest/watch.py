@@ -44,7 +44,6 @@ class Watch:
         traceback: TracebackType | None,
     ) -> None:
         self._response.close()
-        self._response.release_conn()
 
     def __iter__(self) -> Iterator[Event]:
         return self

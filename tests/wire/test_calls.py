@@ -4,14 +4,21 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 
-from informers.errors import ApiError, ConnectionFailed, is_too_many_requests
+from informers.errors import (
+    ApiError,
+    ConnectionFailed,
+    is_too_large_resource_version,
+    is_too_many_requests,
+)
 from informers.resource import Resource
 from informers.rest.client import Client
 from informers.rest.config import ClusterConfig
 from informers.rest.throttle import Throttle
+from informers.rest.tokenfile import TokenFile
 from tests.support.apiserver import Answer, ApiServer, Exchange, configuration
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
@@ -102,6 +109,26 @@ class TestRetries:
         ):
             connect(server).get(CONFIG_MAPS, "a")
         assert len(server.requests) == 1
+
+    def test_are_not_for_a_version_from_the_future(self, make: Connect) -> None:
+        """The server waits for it and then says to come back, which after a restore has no end."""
+        clock = InstantClock()
+        too_large = {
+            "kind": "Status",
+            "reason": "Timeout",
+            "message": "Too large resource version: 100, current: 50",
+            "details": {
+                "causes": [{"reason": "ResourceVersionTooLarge"}],
+                "retryAfterSeconds": 1,
+            },
+        }
+        with (
+            ApiServer(lambda exchange: exchange.answer(504, too_large, Retry_After="1")) as server,
+            pytest.raises(ApiError) as caught,
+        ):
+            make(server, clock=clock).list(CONFIG_MAPS, resourceVersion="100")
+        assert is_too_large_resource_version(caught.value)
+        assert clock.waits == []
 
     def test_end_at_ten(self, make: Connect) -> None:
         with (
@@ -209,8 +236,12 @@ class TestFailures:
             while not exchange.stopping.wait(0.05):
                 exchange.chunk(b" ")
 
-        with ApiServer(trickle) as server, pytest.raises(ConnectionFailed, match="too long"):
+        with (
+            ApiServer(trickle) as server,
+            pytest.raises(ConnectionFailed, match="no answer in time") as caught,
+        ):
             connect(server, timeout=0.3).create(CONFIG_MAPS, config_map("a"))
+        assert caught.value.timed_out
 
     @pytest.mark.parametrize("body", [b"<html>", b"[1]", b'{"kind": "Conf', b"", b"\xff\xfe"])
     def test_to_understand_the_answer_are_told(self, connect: Connect, body: bytes) -> None:
@@ -442,6 +473,21 @@ class TestMetrics:
         ]
         assert metrics.durations == [("GET", 8.0), ("DELETE", 0.0)]
         assert metrics.waits == []
+
+    def test_tell_a_401_that_nobody_sees(self, tmp_path: Path) -> None:
+        metrics, token = Recorded(), tmp_path / "token"
+        token.write_text("old")
+
+        def rotate(exchange: Exchange) -> None:
+            token.write_text("new")
+            status(401, "Unauthorized")(exchange)
+
+        with ApiServer(rotate, ok) as server:
+            config = ClusterConfig(lambda: configuration(server.url), token_file=TokenFile(token))
+            client = Client(config, clock=RealClock(), metrics=metrics)
+            client.get(CONFIG_MAPS, "a")
+            client.close()
+        assert metrics.requests == [("GET", "401", False), ("GET", "200", True)]
 
     def test_of_watches_are_about_their_beginning(self, make: Connect) -> None:
         def stream(exchange: Exchange) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from informers.errors import ApiError, ConnectionFailed, is_conflict
 from informers.resource import Resource
-from informers.rest.client import APPLY_PATCH, Client
+from informers.rest.client import APPLY_PATCH, READ_TIMEOUT, Client
 from tests.support.apiserver import ApiServer, Exchange
 from tests.support.listerwatcher import CONFIG_MAPS, config_map
 
@@ -70,6 +70,10 @@ def test_every_call_is_the_request_that_the_api_wants(connect: Connect) -> None:
     types = [one.headers.get("content-type") for one in server.requests]
     assert types[3:5] == ["application/json", "application/apply-patch+yaml"]
     assert types[0] is None
+
+
+def test_a_watch_may_be_silent_for_longer_than_from_one_bookmark_to_the_next() -> None:
+    assert READ_TIMEOUT == 75
 
 
 def test_connections_are_used_again(connect: Connect) -> None:

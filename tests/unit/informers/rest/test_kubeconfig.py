@@ -21,7 +21,7 @@ def test_server_and_token_are_read(tmp_path: Path) -> None:
 
 def test_a_name_and_a_password_are_an_authorization_too(tmp_path: Path) -> None:
     user = {"username": "me", "password": "too"}
-    assert load_config(kubeconfig(tmp_path, user)).authorization(0) == "Basic bWU6dG9v"
+    assert load_config(kubeconfig(tmp_path, user)).identity(0, 5).authorization == "Basic bWU6dG9v"
 
 
 def test_server_name_proxy_and_trust_are_taken_over(tmp_path: Path) -> None:
@@ -75,7 +75,7 @@ class TestFiles:
         second = kubeconfig(two, {"tokenFile": "sub/token"}, clusters=[], contexts=[])
         monkeypatch.chdir("/")
         config = load_config(f"{first}:{second}")
-        assert config.authorization(0) == "Bearer from-two"
+        assert config.identity(0, 5).authorization == "Bearer from-two"
         made = Kubeconfig(f"{first}:{second}").configuration()
         assert made.ssl_ca_cert == str(one / "ca.crt")
 
@@ -86,15 +86,15 @@ class TestFiles:
         user["exec"]["command"] = "./plugin"
         monkeypatch.chdir("/")
         config = load_config(kubeconfig(tmp_path, user))
-        assert config.authorization(0) == "Bearer from-plugin"
+        assert config.identity(0, 5).authorization == "Bearer from-plugin"
 
     def test_of_tokens_count_before_the_token_beside_them(self, tmp_path: Path) -> None:
         (tmp_path / "token").write_text("of-file\n")
         path = kubeconfig(tmp_path, {"token": "inline", "tokenFile": "token"})
         config = load_config(path)
-        assert config.authorization(0) == "Bearer of-file"
+        assert config.identity(0, 5).authorization == "Bearer of-file"
         (tmp_path / "token").unlink()
-        assert load_config(path).authorization(0) == "Bearer inline"
+        assert load_config(path).identity(0, 5).authorization == "Bearer inline"
 
 
 class TestImpersonation:

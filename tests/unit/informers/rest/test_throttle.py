@@ -57,6 +57,10 @@ def test_a_wait_that_would_be_too_long_is_not_begun_and_costs_no_turn(
     assert throttle.wait("GET /", 1.0, OPEN) == 1.0
 
 
+def test_a_turn_that_is_free_needs_no_time(instant: InstantClock) -> None:
+    assert Throttle(1.0, 1, clock=instant).wait("GET /", -1.0, OPEN) == 0
+
+
 def test_closing_ends_a_wait(clock: FakeClock) -> None:
     throttle, closed = Throttle(1.0, 1, clock=clock), threading.Event()
     throttle.wait("GET /", FOR_EVER, closed)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from informers.errors import ConfigError
 from informers.rest.tokenfile import REREAD_AFTER, TokenFile
@@ -83,6 +84,38 @@ def test_without_any_token_there_is_no_start(path: Path, content: bytes | None, 
     with pytest.raises(ConfigError) as caught:
         TokenFile(path)
     assert str(caught.value) == f"token file {path}: {says}"
+
+
+def test_a_new_token_is_told_and_a_file_without_one_once(path: Path) -> None:
+    token = TokenFile(path)
+    with capture_logs() as logs:
+        token.token(0.0)
+        path.write_text("second")
+        token.reread(1.0)
+        for content in (None, None, ""):
+            path.unlink(missing_ok=True)
+            if content is not None:
+                path.write_text(content)
+            token.reread(2.0)
+        path.write_text("second")
+        token.reread(3.0)
+        path.unlink()
+        token.reread(4.0)
+    gone = ("token_file_unusable", "No such file or directory")
+    assert [(log["event"], log.get("problem")) for log in logs] == [
+        ("token_file_renewed", None),
+        gone,
+        ("token_file_unusable", "empty"),
+        gone,
+    ]
+    assert {log["path"] for log in logs} == {str(path)}
+    assert "second" not in str(logs)
+
+
+def test_an_inline_token_does_not_hide_that_the_file_is_missing(path: Path) -> None:
+    with capture_logs() as logs:
+        TokenFile(path.parent / "none", "inline")
+    assert [log["event"] for log in logs] == ["token_file_unusable"]
 
 
 def test_the_token_is_never_shown(path: Path) -> None:

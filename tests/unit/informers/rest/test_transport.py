@@ -4,22 +4,24 @@ import contextlib
 import gc
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 
 import pytest
-import urllib3
-from kubernetes.client import Configuration
 from urllib3 import exceptions as http
 
 from informers.errors import ApiError, ConnectionFailed
 from informers.rest.config import ClusterConfig
+from informers.rest.connections import Left
 from informers.rest.transport import Request, Transport
 from tests.support.apiserver import Answer, ApiServer, Exchange, configuration
 from tests.support.eventually import eventually
-from workqueue.clock import RealClock
 
 Make = Callable[..., Transport]
-TIMEOUT = urllib3.Timeout(connect=5, read=5)
+
+
+def five() -> float:
+    return 5.0
 
 
 def ok(exchange: Exchange) -> None:
@@ -32,13 +34,11 @@ def refuse(code: int, body: object = b"", **headers: str) -> Answer:
 
 @pytest.fixture
 def make(_no_stray_threads: None) -> Iterator[Make]:
-    """Make transports to a URL, closed at the end; each reading of the config takes a token."""
+    """Make transports to a URL, closed at the end."""
     made: list[Transport] = []
 
-    def build(url: str, *tokens: str) -> Transport:
-        left = iter(tokens)
-        config = ClusterConfig(lambda: configuration(url, next(left, None)))
-        made.append(Transport(config, 2, "agent/1", clock=RealClock()))
+    def build(url: str) -> Transport:
+        made.append(Transport(ClusterConfig(lambda: configuration(url)), 2, "agent/1"))
         return made[-1]
 
     yield build
@@ -46,19 +46,13 @@ def make(_no_stray_threads: None) -> Iterator[Make]:
         transport.close()
 
 
-def send(transport: Transport, url: str, timeout: urllib3.Timeout = TIMEOUT) -> bytes:
-    response = transport.send(Request("GET", f"{url}/x"), timeout)
-    try:
-        return response.read()
-    finally:
-        response.release_conn()
+def send(transport: Transport, url: str, left: Left = five) -> bytes:
+    return transport.read(transport.send(Request("GET", f"{url}/x"), None, left))
 
 
-def failure(
-    transport: Transport, url: str, timeout: urllib3.Timeout = TIMEOUT
-) -> ConnectionFailed:
+def failure(transport: Transport, url: str, left: Left = five) -> ConnectionFailed:
     with pytest.raises(ConnectionFailed) as caught:
-        send(transport, url, timeout)
+        send(transport, url, left)
     return caught.value
 
 
@@ -69,11 +63,10 @@ def kind(error: ConnectionFailed) -> list[str]:
 class TestRequests:
     def test_carry_what_was_asked_for_and_who_asks(self, make: Make) -> None:
         with ApiServer(ok, ok) as server:
-            transport = make(server.url, "secret")
-            transport.send(
-                Request("PATCH", f"{server.url}/a?x=y%3Dz", b"{}", "application/z"), TIMEOUT
-            ).read()
-            send(make(server.url), server.url)
+            transport = make(server.url)
+            request = Request("PATCH", f"{server.url}/a?x=y%3Dz", b"{}", "application/z")
+            transport.read(transport.send(request, "Bearer secret", five))
+            send(transport, server.url)
         patch, get = server.requests
         assert (patch.method, patch.path, patch.query, patch.body) == (
             *("PATCH", "/a", {"x": "y=z"}),
@@ -98,7 +91,7 @@ class TestRequests:
             exchange.end()
 
         with ApiServer(in_two_parts) as server:
-            response = make(server.url).send(Request("GET", server.url), TIMEOUT)
+            response = make(server.url).send(Request("GET", server.url), None, five)
             parts = response.stream(1024)
             assert next(parts) == b"first"
             go_on.set()
@@ -147,74 +140,6 @@ class TestRefusals:
         assert len(set(ports)) == 1
 
 
-class TestOldCredentials:
-    def test_are_renewed_and_the_request_is_sent_again_whole(self, make: Make) -> None:
-        with ApiServer(refuse(401), ok) as server:
-            transport = make(server.url, "old", "new")
-            request = Request("POST", server.url, b'{"a": 1}', "application/json")
-            assert transport.send(request, TIMEOUT).read() == b'{"ok": true}'
-        assert [(one.body, one.headers["authorization"]) for one in server.requests] == [
-            (b'{"a": 1}', "Bearer old"),
-            (b'{"a": 1}', "Bearer new"),
-        ]
-
-    @pytest.mark.parametrize(
-        ("tokens", "sent"),
-        [
-            (["same"] * 9, ["same"]),
-            (["one", "two", "three"], ["one", "two"]),
-        ],
-    )
-    def test_are_tried_once_more_at_most(
-        self, make: Make, tokens: list[str], sent: list[str]
-    ) -> None:
-        with ApiServer(*[refuse(401)] * 3) as server:
-            with pytest.raises(ApiError, match="401 Unauthorized"):
-                send(make(server.url, *tokens), server.url)
-            assert [one.headers["authorization"] for one in server.requests] == [
-                f"Bearer {token}" for token in sent
-            ]
-
-    def test_that_another_thread_renewed_meanwhile_are_noticed(self) -> None:
-        tokens = ["old"]
-
-        def refresh(made: Configuration) -> None:
-            made.api_key["BearerToken"] = f"Bearer {tokens[-1]}"
-
-        def load() -> Configuration:
-            made = configuration(server.url, tokens[-1])
-            made.refresh_api_key_hook = refresh  # type: ignore[assignment] # declared as None
-            return made
-
-        def refuse_late(exchange: Exchange) -> None:
-            tokens.append("new")
-            config.authorization(0.0)
-            exchange.answer(401, b"")
-
-        with ApiServer(refuse_late, ok) as server:
-            config = ClusterConfig(load)
-            transport = Transport(config, 1, "agent/1", clock=RealClock())
-            send(transport, server.url)
-            transport.close()
-        sent = [one.headers["authorization"] for one in server.requests]
-        assert sent == ["Bearer old", "Bearer new"]
-
-    def test_stay_with_their_connections(self, make: Make) -> None:
-        """A client certificate belongs to a connection, so new ones need new connections."""
-        ports: list[int] = []
-
-        def note(exchange: Exchange) -> None:
-            ports.append(exchange.sock.getpeername()[1])
-            exchange.answer(401 if len(ports) == 2 else 200, {})
-
-        with ApiServer(*[note] * 4) as server:
-            transport = make(server.url, "old", "new")
-            for _ in range(3):
-                send(transport, server.url)
-        first, refused, again, last = ports
-        assert first == refused != again == last
-
-
 class TestFailures:
     def test_to_connect(self, make: Make) -> None:
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -224,7 +149,7 @@ class TestFailures:
 
     def test_to_get_an_answer_in_time(self, make: Make) -> None:
         with ApiServer() as server:
-            error = failure(make(server.url), server.url, urllib3.Timeout(connect=5, read=0.05))
+            error = failure(make(server.url), server.url, lambda: 0.05)
             assert (str(error), kind(error)) == (f"{server.url}: no answer in time", ["timed_out"])
 
     @pytest.mark.parametrize(
@@ -274,6 +199,85 @@ class TestFailures:
         assert str(told) == "http://127.0.0.1:1: No route to host"
 
 
+HEAD = b"HTTP/1.1 200 x\r\nContent-Length: 99\r\n\r\n"
+REFUSAL = b"HTTP/1.1 500 x\r\nContent-Length: 99\r\n\r\n"
+OLD = b"HTTP/1.0 200 x\r\n\r\n"
+CHUNKS = b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def seconds(count: float) -> Left:
+    """So many from now on."""
+    began = time.monotonic()
+    return lambda: began + count - time.monotonic()
+
+
+class TestTrickle:
+    """A server that sends a byte now and then gets no more time than one that is silent."""
+
+    def trickle(self, head: bytes, more: bytes) -> Answer:
+        def answer(exchange: Exchange) -> None:
+            exchange.send(head)
+            for _ in range(500):
+                if exchange.stopping.wait(0.002):
+                    return
+                exchange.send(more)
+            exchange.close()
+
+        return answer
+
+    @pytest.mark.parametrize(
+        ("head", "more"),
+        [
+            (HEAD, b" "),
+            (OLD, b" "),
+            (CHUNKS, b"1\r\n \r\n"),
+            (CHUNKS, b"0"),
+            (b"HTTP/1.1 200 x\r\n", b"X: y\r\n"),
+            (b"", b"H"),
+        ],
+    )
+    def test_ends_in_time(self, make: Make, head: bytes, more: bytes) -> None:
+        with ApiServer(self.trickle(head, more), ok) as server:
+            transport = make(server.url)
+            error = failure(transport, server.url, seconds(0.1))
+            assert (str(error), kind(error)) == (f"{server.url}: no answer in time", ["timed_out"])
+            # What is left of it must not become the next answer.
+            assert send(transport, server.url) == b'{"ok": true}'
+
+    def test_of_a_refusal_ends_too_and_leaves_the_code(self, make: Make) -> None:
+        with ApiServer(self.trickle(REFUSAL, b" "), ok) as server:
+            transport = make(server.url)
+            with pytest.raises(ApiError, match="500 InternalError"):
+                send(transport, server.url, seconds(0.1))
+            assert send(transport, server.url) == b'{"ok": true}'
+
+    def test_of_a_server_that_then_falls_silent_gets_no_second_helping(self, make: Make) -> None:
+        """Each read may wait for what is left, not for what was left at the beginning."""
+        waits: list[float] = []
+
+        def left() -> float:
+            waits.append(five())
+            return waits[-1] if len(waits) < 3 else 0.05
+
+        def halt(exchange: Exchange) -> None:
+            exchange.send(HEAD)
+            exchange.stopping.wait(1)
+            exchange.close()
+
+        with ApiServer(halt) as server:
+            error = failure(make(server.url), server.url, left)
+        assert kind(error) == ["timed_out"]
+
+    def test_without_any_time_nothing_is_sent(self, make: Make) -> None:
+        with ApiServer(ok) as server:
+            error = failure(make(server.url), server.url, seconds(0))
+            assert server.requests == []
+        assert (str(error), kind(error)) == (
+            f"{server.url}: no time was left to send the request",
+            ["timed_out"],
+        )
+
+
 class TestClose:
     def test_refuses_what_follows(self, make: Make) -> None:
         with ApiServer(ok) as server:
@@ -286,19 +290,23 @@ class TestClose:
             assert len(server.requests) == 1
         assert (str(error), kind(error)) == (f"{server.url}: the client is closed", [])
 
-    def test_ends_requests_of_old_and_new_credentials(self, make: Make) -> None:
-        """Renewing them leaves requests that are under way alone, but out of reach of nobody."""
+    def test_ends_requests_of_old_and_new_connections(self) -> None:
+        """A renewal leaves requests that are under way alone, but out of reach of nobody."""
+        tokens = ["old"]
         failed: list[ConnectionFailed] = []
-        with ApiServer(Exchange.silence, refuse(401), Exchange.silence) as server:
-            transport = make(server.url, "old", "new")
+        with ApiServer() as server:
+            config = ClusterConfig(lambda: configuration(server.url, tokens[-1]))
+            transport = Transport(config, 2, "agent/1")
             threads = [
                 threading.Thread(target=lambda: failed.append(failure(transport, server.url)))
                 for _ in range(2)
             ]
             threads[0].start()
             eventually(lambda: len(server.requests) == 1)
+            tokens.append("new")
+            assert config.renewed(config.identity(0, 5), 0, 5)
             threads[1].start()
-            eventually(lambda: len(server.requests) == 3)
+            eventually(lambda: len(server.requests) == 2)
             assert failed == []
             transport.close()
             for thread in threads:
@@ -307,3 +315,21 @@ class TestClose:
             # Their tracebacks hold the old pool, which closes its connections when it goes.
             failed.clear()
             gc.collect()
+
+
+class TestRenewal:
+    def test_closes_what_is_idle(self) -> None:
+        """A client certificate belongs to a connection, so new ones need new connections."""
+        tokens = ["old"]
+        with ApiServer(ok, ok) as server:
+            config = ClusterConfig(lambda: configuration(server.url, tokens[-1]))
+            transport = Transport(config, 2, "agent/1")
+            send(transport, server.url)
+            before = transport._pool
+            live = set(before.live._handles)
+            tokens.append("new")
+            assert config.renewed(config.identity(0, 5), 0, 5)
+            send(transport, server.url)
+            assert transport._pool is not before
+            assert not live & transport._pool.live._handles
+            transport.close()
