@@ -10,7 +10,7 @@ from informers.errors import ApiError, ConnectionFailed
 from informers.listwatch import EventStream
 from informers.resource import Resource
 from informers.rest.watch import Event
-from informers.store import Object
+from informers.store import Object, meta_namespace_key
 
 _log = structlog.get_logger(__name__)
 
@@ -21,9 +21,13 @@ One that breaks so soon, or ends so soon where it began, is not opened again at 
 """
 
 Transform = Callable[[Object], Object]
-"""Changes its argument or makes another object; may raise, which loses the object."""
+"""Changes its argument or makes another object, of the same key.
 
-_OBJECT_EVENTS = frozenset({"ADDED", "MODIFIED", "DELETED"})
+If it raises, an event is lost, but a list, streamed or not, fails: what is not in a list counts
+as deleted.
+"""
+
+_EVENTS = ("ADDED", "MODIFIED", "DELETED", "BOOKMARK")
 
 
 class VeryShortWatch(Exception):  # noqa: N818 - it reads as what happened
@@ -69,24 +73,33 @@ class EventReader:
         self.last_message = self._clock.monotonic()
 
     def prepare(self, obj: Object) -> Object:
-        """What is kept of an object: servers leave kind and apiVersion out of lists' items."""
+        """What is kept of an object: servers leave kind and apiVersion out of lists' items.
+
+        Raises what the transform does, and `KeyError` or `TypeError` for what cannot be stored.
+        """
         obj.setdefault("kind", self._resource.kind)
         obj.setdefault("apiVersion", self._resource.api_version)
-        return self.transform(obj)
+        prepared = self.transform(obj)
+        # Found out here it costs one object or one attempt; behind the queue, the informer.
+        meta_namespace_key(prepared)
+        return prepared
 
-    def read(self, stream: EventStream) -> Iterator[tuple[str, Object, str]]:
+    def read(
+        self, stream: EventStream, *, strict: bool = False
+    ) -> Iterator[tuple[str, Object, str]]:
         """Type, object and resourceVersion of each event that is one, until the stream ends.
 
-        A stream that breaks ends like any other: the next one goes on where it stopped. Raises
-        `ApiError` for an ERROR event, `VeryShortWatch`, and `ConnectionFailed` if it broke
-        within `SHORT_WATCH`.
+        A stream that breaks ends like any other: the next one goes on where it stopped. An
+        object that cannot be prepared is passed over. With `strict`, for events that make up a
+        list, both raise. Raises `ApiError` for an ERROR event, `VeryShortWatch`, and
+        `ConnectionFailed` if the stream broke within `SHORT_WATCH`.
         """
         opened, events = self._clock.monotonic(), 0
-        for event in self._until_broken(stream, opened):
+        for event in stream if strict else self._until_broken(stream, opened):
             self.heard()
             if event.get("type") == "ERROR":
                 raise ApiError.from_status(event["object"])
-            checked = self._checked(event)
+            checked = self._checked(event, strict=strict)
             if checked is not None:
                 events += 1
                 yield checked
@@ -103,19 +116,19 @@ class EventReader:
                 raise
             _log.debug("watch_broke", resource=self._resource.group_resource, error=str(error))
 
-    def _checked(self, event: Event) -> tuple[str, Object, str] | None:
-        """None for what is not of our kind or has no version: logged, and never fatal."""
+    def _checked(self, event: Event, *, strict: bool) -> tuple[str, Object, str] | None:
+        """None for what is not of our kind and, unless `strict`, for what cannot be prepared."""
         kind, obj = event.get("type"), event["object"]
-        try:
-            version = obj["metadata"]["resourceVersion"]
-            if obj["kind"] == self._resource.kind:
-                if kind in _OBJECT_EVENTS:
-                    return kind, self.prepare(obj), version
-                if kind == "BOOKMARK":
-                    return kind, obj, version
-            reason = f"{kind} of {obj['kind']}"
-        except Exception as error:  # noqa: BLE001 - a transform may raise anything
-            reason = repr(error)
+        if kind in _EVENTS and obj.get("kind") == self._resource.kind:
+            try:
+                version = obj["metadata"]["resourceVersion"]
+                return kind, obj if kind == "BOOKMARK" else self.prepare(obj), version
+            except Exception as error:
+                if strict:
+                    raise
+                reason = repr(error)
+        else:
+            reason = f"{kind} of {obj.get('kind')}"
         about = {"resource": self._resource.group_resource, "reason": reason}
         _log.warning("watch_event_skipped", **about)
         return None

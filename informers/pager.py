@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from informers.errors import is_expired
+from informers.errors import ConnectionFailed, is_expired
 from informers.events import Transform
 from informers.listwatch import Query
 from informers.store import Objects, resource_version
@@ -28,12 +28,13 @@ def list_all(
     """List at `version`, in pages of `limit`, 0 for a single one. Each object goes by `prepare`.
 
     The version belongs to the first page, the others follow its continue token. When that has
-    expired on the way, everything is listed once more in one piece.
+    expired on the way, everything is listed once more in one piece. Raises what `list_page` and
+    `prepare` do, and `ConnectionFailed` if an answer is no list.
     """
     query: Query = {"resourceVersion": version, "limit": limit}
     page = list_page(query)
-    first = resource_version(page)
     objects = _items(page, prepare)
+    first = resource_version(page)
     paginated = False
     while token := (page.get("metadata") or {}).get("continue"):
         paginated = True
@@ -51,5 +52,5 @@ def list_all(
 def _items(page: dict[str, Any], prepare: Transform) -> Objects:
     # What some proxy answers instead must not count as "nothing exists".
     if "items" not in page or not resource_version(page):
-        raise ValueError("the answer is not a list of objects")
+        raise ConnectionFailed("API server", "the answer is not a list of objects")
     return [prepare(item) for item in page["items"] or []]

@@ -43,6 +43,12 @@ MAX_RETRY_AFTER = 60.0
 """Seconds that a server may ask for, before jitter: as long as the backoff comes to at most by
 itself. With more, one wrong header would leave the copy outdated for hours."""
 
+MAX_CUT_STREAMS = 3
+"""Streaming lists that may be cut short in one attempt; then it makes do with a list.
+
+A proxy that ends all connections after a while would otherwise never let it come to an end.
+"""
+
 INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 """Annotation of the bookmark that follows the objects that exist."""
 
@@ -160,38 +166,44 @@ class Reflector:
 
         None if that fails for this attempt, so that an ordinary list has to do.
         """
+        cut = 0
         while not self._stop.is_set():
             try:
                 with contextlib.ExitStack() as stack:
                     stream = stack.enter_context(self._open(self._streaming_query()))
-                    if self._sync_from(stream):
-                        stack.pop_all()
-                        return stream
-                self._pause()
+                    self._sync_from(stream)
+                    stack.pop_all()
+                    return stream
             except (ApiError, ConnectionFailed, VeryShortWatch) as error:
-                if not self._can_stream_again(error):
+                cut += self._was_cut(error)
+                if cut == MAX_CUT_STREAMS or not self._can_stream_again(error):
                     _log.debug("streaming_list_failed", **self._about(error))
                     return None
         return None
 
-    def _sync_from(self, stream: EventStream) -> bool:
+    def _sync_from(self, stream: EventStream) -> None:
         """Read the initial events into a store of their own, then replace the real one.
 
-        False if the stream ended before the bookmark that says they are complete.
+        Raises `ConnectionFailed` if the stream ends before the bookmark that says they are
+        complete.
         """
         staging = Store()
         with StallWarning(self._resource, self._clock, lambda: self.last_message):
-            for kind, obj, version in self._reader.read(stream):
+            for kind, obj, version in self._reader.read(stream, strict=True):
                 if kind != "BOOKMARK":
                     put(staging, kind, obj)
                 elif _ends_initial_events(obj):
                     self._sync_with(staging.list(), version)
-                    return True
-        return False
+                    return
+        raise ConnectionFailed("API server", "the initial events are not complete", dropped=True)
+
+    def _was_cut(self, error: Exception) -> bool:
+        """Whether a stream was lost, other than to a server that is away or to a `reconnect`."""
+        lost = isinstance(error, ConnectionFailed) and not error.refused
+        return lost and not self._replaced.is_set()
 
     def _can_stream_again(self, error: Exception) -> bool:
-        if _reopens(error):
-            self._wait_out(error)
+        if self._got_over(error):
             return True
         if _version_is_useless(error) and not self._version_unavailable:
             self._version_unavailable = True
@@ -222,10 +234,7 @@ class Reflector:
 
     def _goes_on(self, error: Exception) -> bool:
         """Whether another watch may follow one that ended by `error`; waits first if it must."""
-        if self._replaced.is_set() and not isinstance(error, ApiError):
-            return True
-        if _reopens(error):
-            self._wait_out(error)
+        if self._got_over(error):
             return True
         log = _log.debug if is_expired(error) else _log.warning
         log("watch_ended", **self._about(error))
@@ -236,9 +245,8 @@ class Reflector:
         try:
             return self._open(self._watch_query())
         except (ApiError, ConnectionFailed) as error:
-            if not _reopens(error):
+            if not self._got_over(error):
                 raise
-            self._wait_out(error)
             return None
 
     def _open(self, query: Query) -> EventStream:
@@ -287,10 +295,15 @@ class Reflector:
     def _watch_seconds(self) -> int:
         return int(MIN_WATCH_SECONDS * (1 + self._rng.random()))
 
-    def _wait_out(self, error: Exception) -> None:
-        """The server can not serve us at present; say so and give it time."""
+    def _got_over(self, error: Exception) -> bool:
+        """Whether another stream may mend it: at once after a `reconnect`, else after a wait."""
+        if self._replaced.is_set() and not isinstance(error, ApiError):
+            return True
+        if not _reopens(error):
+            return False
         self._report(error)
         self._pause(error)
+        return True
 
     def _pause(self, error: Exception | None = None) -> None:
         """Wait a backoff step, or longer if the server has asked for it."""

@@ -21,7 +21,7 @@ class StallWarning:
     """While entered, one line for every `INTERVAL` seconds in which no event came.
 
     It ends nothing: the read timeout does, in its time. `last_event` gives the clock's time of
-    the latest event; an earlier one than the entering counts as none. A thread of its own looks
+    the latest event; one from before this was made counts as none. A thread of its own looks
     at it, as the one that reads the events waits in a socket.
     """
 
@@ -35,7 +35,6 @@ class StallWarning:
         self._thread = threading.Thread(target=self._look_until_over, name=name, daemon=True)
 
     def __enter__(self) -> Self:
-        self._begun = self._clock.monotonic()
         self._thread.start()
         return self
 

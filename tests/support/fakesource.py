@@ -1,4 +1,4 @@
-"""An API server of one resource in memory: it can lose, repeat, refuse, expire and reorder."""
+"""An API server of one resource in memory: it can lag, repeat, refuse, expire and reorder."""
 
 import itertools
 import queue
@@ -29,6 +29,7 @@ class FakeSource:
         self.page_size = 500
         self._lock = threading.Lock()
         self._objects: dict[str, Object] = {}
+        self._cached: tuple[int, Objects] = (-1, [])
         self._history: list[tuple[int, Event]] = []
         self._version = 1
         self._oldest = 0
@@ -39,6 +40,8 @@ class FakeSource:
         self._interrupted = False
         self.lists = 0
         self.watches = 0
+        self.written = 0
+        """The version of the newest change of an object."""
         self.repeated: set[str] = set()
         """The versions of the deletions that were sent more than once."""
 
@@ -62,6 +65,16 @@ class FakeSource:
                 self._version += 1
                 metadata = {**obj["metadata"], "resourceVersion": str(self._version)}
                 self._emit("DELETED", {**obj, "metadata": metadata})
+
+    def pass_by(self) -> None:
+        """Move the version on by a write to something else, of which nobody here is told."""
+        with self._lock:
+            self._version += 1
+
+    def lag(self) -> None:
+        """Answer out of a cache that has got as far as now, for whom that is far enough."""
+        with self._lock:
+            self._cached = self._version, [*self._objects.values()]
 
     def repeat(self) -> None:
         """Send the newest event once more to those who watch."""
@@ -104,6 +117,12 @@ class FakeSource:
             self._rest.clear()
         self.break_off(status(410, "Expired") if in_stream else None)
 
+    @property
+    def version(self) -> int:
+        """How far it is, which lists and bookmarks tell."""
+        with self._lock:
+            return self._version
+
     def snapshot(self) -> dict[str, Object]:
         """What there is, by key."""
         with self._lock:
@@ -121,9 +140,10 @@ class FakeSource:
                     raise ApiError(410, "Expired", "the continue token is too old")
                 version, objects = self._rest.pop(token)
             else:
-                self._check_version(str(query.get("resourceVersion") or ""))
-                version, objects = self._version, deepcopy([*self._objects.values()])
-            return self._page(version, objects, limited=bool(query.get("limit")))
+                asked = str(query.get("resourceVersion") or "")
+                self._check_version(asked)
+                version, objects = self._state(asked)
+            return self._page(version, deepcopy(objects), limited=bool(query.get("limit")))
 
     def watch(self, query: Query) -> "_Stream":
         with self._lock:
@@ -132,7 +152,7 @@ class FakeSource:
             version = str(query.get("resourceVersion") or "")
             self._check_version(version)
             stream = _Stream()
-            for event in self._first_events(query, int(version or 0)):
+            for event in self._first_events(query, version):
                 stream.queue.put(deepcopy(event))
             self._streams.append(stream)
             return stream
@@ -152,13 +172,20 @@ class FakeSource:
         self._rest[token] = (version, objects[self.page_size :])
         return listed(version, *objects[: self.page_size], token=token)
 
-    def _first_events(self, query: Query, version: int) -> Iterator[Event]:
+    def _state(self, asked: str) -> tuple[int, Objects]:
+        """Version and objects for a list that may not be older than `asked`."""
+        if asked and int(asked) <= self._cached[0]:
+            return self._cached
+        return self._version, [*self._objects.values()]
+
+    def _first_events(self, query: Query, asked: str) -> Iterator[Event]:
+        begin = int(asked or 0)
         if query.get("sendInitialEvents"):
-            for obj in self._objects.values():
+            begin, objects = self._state(asked)
+            for obj in objects:
                 yield {"type": "ADDED", "object": obj}
-            yield bookmark(self._version, end=True)
-        else:
-            yield from (event for at, event in self._history if at > version)
+            yield bookmark(begin, end=True)
+        yield from (event for at, event in self._history if at > begin)
 
     def _check(self) -> None:
         if self._interrupted:
@@ -173,6 +200,7 @@ class FakeSource:
     def _emit(self, kind: str, obj: Object) -> None:
         event = {"type": kind, "object": obj}
         self._history.append((self._version, event))
+        self.written = self._version
         self._send(event)
 
     def _send(self, event: Event) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from informers.errors import ApiError
+from informers.errors import ApiError, ConnectionFailed
 from informers.listwatch import Query
 from informers.pager import ListResult, list_all
 from informers.store import Object
@@ -94,7 +94,7 @@ def test_a_list_of_nothing_may_be_null() -> None:
 def test_what_is_no_list_is_not_taken_for_an_empty_one(
     before: list[Page], answer: dict[str, Any]
 ) -> None:
-    with pytest.raises(ValueError, match="not a list of objects"):
+    with pytest.raises(ConnectionFailed, match="not a list of objects"):
         list_all(Script(*before, answer), "", 1, same)
 
 

@@ -8,6 +8,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from informers.errors import ApiError, ConnectionFailed
+from informers.listwatch import Query
 from informers.reflector import Reflector
 from informers.resource import Resource
 from informers.store import Object, Objects, Store
@@ -313,6 +314,20 @@ class TestPages:
         run = Run(instant, *first, GONE, listed(6, A1), Stream(bookmark(7))).go()
         assert run.source.requests[3] == a_list("5", 500)
 
+    def test_do_not_stick_when_the_server_pages_a_consistent_list(
+        self, instant: InstantClock
+    ) -> None:
+        """It never has that in its cache, so that says nothing of it."""
+        consistent = EXPIRED, listed(6, A1, token="x"), listed(6, B2)
+        script = listed(5, A1), GONE, *consistent, GONE, listed(7, A1), Stream(bookmark(8))
+        run = Run(instant, *script).go()
+        lists = [query for verb, query in run.source.requests if verb == "list"]
+        assert lists[2:] == [
+            {"resourceVersion": "", "limit": 500},
+            {"limit": 500, "continue": "x"},
+            {"resourceVersion": "6", "limit": 0},
+        ]
+
     def test_fall_back_to_one_piece_when_the_token_expires(self, instant: InstantClock) -> None:
         pages = listed(5, A1, token="x"), EXPIRED, listed(7, A4, B2)
         run = Run(instant, *pages, Stream(bookmark(8))).go()
@@ -326,6 +341,7 @@ class TestPages:
             "replace at 5",
             "replace at 6",
         ]
+        assert isinstance(run.errors[1], ConnectionFailed)
 
 
 class TestBusyOrAwayServer:
@@ -355,8 +371,7 @@ class TestBusyOrAwayServer:
     def test_may_not_ask_for_ever(self, instant: InstantClock, code: int, seconds: float) -> None:
         busy = ApiError(code, "Whatever", "busy", retry_after=seconds)
         run = Run(instant, busy, listed(2, A1), Stream(bookmark(4))).go()
-        (wait,) = instant.waits
-        assert 60.0 < wait < 120.0
+        assert instant.waits == [60.0 * (1 + random.Random(1).random())]
         assert run.names == ["a"]
 
     def test_is_asked_less_and_less_often(self, instant: InstantClock) -> None:
@@ -447,9 +462,15 @@ class TestErrors:
         [
             {"type": "ADDED", "object": {"kind": "ConfigMap"}},
             {"type": "ADDED", "object": {"kind": "ConfigMap", "metadata": {"name": "x"}}},
+            {"type": "ADDED", "object": {"kind": "ConfigMap", "metadata": None}},
+            {
+                "type": "DELETED",
+                "object": {"kind": "ConfigMap", "metadata": {"resourceVersion": "2"}},
+            },
             {"type": "ADDED", "object": {**B2, "kind": "Secret"}},
             {"type": "ADDED", "object": {"metadata": {"resourceVersion": "5"}}},
             {"type": "RENAMED", "object": B2},
+            {"type": ["ADDED"], "object": B2},
             {"object": B2},
         ],
     )
@@ -498,6 +519,51 @@ class TestStreamingList:
         assert run.source.requests == [a_stream(""), a_stream("")]
         assert run.store.calls == [("replace at 8", ["b"])]
         assert len(instant.waits) == 1
+        assert [str(error) for error in run.errors] == [
+            "API server: the initial events are not complete",
+            "None",
+        ]
+
+    @pytest.mark.parametrize("end", [(), (50.0,), (DROPPED,), (50.0, QUIET)])
+    def test_that_is_cut_three_times_is_left_for_this_attempt(
+        self, instant: InstantClock, end: tuple[Any, ...]
+    ) -> None:
+        """As by a proxy that lets no connection live for long; refusals do not count."""
+
+        def cut() -> Stream:
+            return Stream(event("ADDED", A1), *end)
+
+        script = (
+            *(cut(), BUSY, cut(), REFUSED, cut()),
+            *(listed(2, B2), Stream(bookmark(3), status(500, "InternalError"))),
+            *(cut(), cut(), Stream(bookmark(8, end=True), 2.0)),
+        )
+        run = Run(instant, *script, streaming=True).go()
+        assert run.source.requests == [
+            *[a_stream("")] * 5,
+            *(a_list("0"), a_watch("2")),
+            *[a_stream("3")] * 3,
+        ]
+        assert run.store.calls == [
+            ("replace at 2", ["b"]),
+            ("bookmark", "3"),
+            ("replace at 8", []),
+        ]
+        assert len(instant.waits) == 7
+        told = [isinstance(error, (ApiError, ConnectionFailed)) for error in run.errors]
+        assert told == [*[True] * 4, False, *[True] * 2, False]
+
+    def test_holds_no_broken_stream_while_it_waits(self, instant: InstantClock) -> None:
+        broken = Stream(event("ADDED", A1)), Stream(event("ADDED", A1), DROPPED)
+        run = Run(instant, *broken, Stream(bookmark(8, end=True), 2.0), streaming=True)
+        closed: list[list[bool]] = []
+
+        def look(_resource: Resource, _error: Exception | None) -> None:
+            closed.append([stream.closed for stream in broken])
+
+        run.reflector.watch_error_handler = look
+        run.go()
+        assert closed == [[True, False], [True, True], [True, True]]
 
     def test_falls_back_to_a_list_for_this_attempt(self, instant: InstantClock) -> None:
         invalid = ApiError(422, "Invalid", "sendInitialEvents: forbidden")
@@ -548,6 +614,7 @@ class TestStreamingList:
             streaming=True,
         )
         assert run.go().store.calls == [("replace at 8", ["b"])]
+        assert run.errors == [DROPPED, DROPPED, None]
         for wait, least in zip(instant.waits, (0.8, 1.6), strict=True):
             assert least <= wait <= 2 * least
 
@@ -595,6 +662,35 @@ class TestReconnect:
         assert run.go().versions == [("list", "0"), ("watch", "2"), ("watch", "2")]
         assert (run.source.reconnects, instant.waits, run.errors) == (1, [], [])
         assert run.names == ["a", "c"]
+
+    @pytest.mark.parametrize("events", [(), (event("ADDED", A1),)], ids=["nothing", "some"])
+    @pytest.mark.parametrize("end", [(), (DROPPED,)], ids=["in peace", "by the cut"])
+    def test_during_a_streaming_list_begins_it_anew(
+        self, instant: InstantClock, events: tuple[Any, ...], end: tuple[Any, ...]
+    ) -> None:
+        def cut() -> None:
+            run.reflector.reconnect()
+
+        streams = [Stream(*events, cut, 0.1, *end) for _ in range(4)]
+        whole = Stream(event("ADDED", C3), bookmark(3, end=True), 2.0)
+        run = Run(instant, *streams, whole, streaming=True)
+        assert run.go().source.requests == [a_stream("")] * 5
+        assert (instant.waits, run.errors, run.names) == ([], [], ["c"])
+
+    def test_while_a_watch_is_opened_opens_another_at_once(
+        self, instant: InstantClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = Run(instant, listed(2, A1), DROPPED, Stream(event("ADDED", C3), 2.0))
+        answer = run.source.watch
+
+        def cut_then_answer(query: Query) -> Stream:
+            if len(run.source.timeouts) == 0:
+                run.reflector.reconnect()
+            return answer(query)
+
+        monkeypatch.setattr(run.source, "watch", cut_then_answer)
+        assert run.go().versions == [("list", "0"), ("watch", "2"), ("watch", "2")]
+        assert (instant.waits, run.errors) == ([], [])
 
     def test_is_meant_for_one_watch_only(self, instant: InstantClock) -> None:
         def cut() -> None:
@@ -670,6 +766,37 @@ class TestTransform:
         assert [str(error) for error in run.errors] == ["not b", "None"]
         assert run.names == ["a", "c"]
 
+    def test_that_raises_fails_a_streaming_list(self, instant: InstantClock) -> None:
+        """Passed over, the object would count as deleted."""
+        one, two = event("ADDED", A1), event("ADDED", B2)
+        streams = [
+            Stream(one, two, bookmark(2, end=True), status(410, "Expired")),
+            Stream(one, two, bookmark(3, end=True)),
+            Stream(one, two, bookmark(4, end=True), 2.0),
+        ]
+        run = Run(instant, *streams, streaming=True)
+
+        def refuse_b_the_second_time(obj: Object) -> Object:
+            if obj["metadata"]["name"] == "b" and len(run.source.requests) == 2:
+                raise ValueError("not now")
+            return obj
+
+        run.reflector.transform = refuse_b_the_second_time
+        run.go()
+        assert run.store.calls == [("replace at 2", ["a", "b"]), ("replace at 4", ["a", "b"])]
+        assert [str(error) for error in run.errors] == ["not now", "None"]
+
+    @pytest.mark.parametrize("lost", [None, {}, {"metadata": {}}])
+    def test_that_makes_no_object_loses_the_event_but_fails_the_list(
+        self, instant: InstantClock, lost: Any
+    ) -> None:
+        stream = Stream(event("ADDED", B2), event("ADDED", C3), 2.0)
+        run = Run(instant, listed(1, B2), listed(1, A1), stream)
+        run.reflector.transform = lambda obj: lost if obj["metadata"]["name"] == "b" else obj
+        run.go()
+        assert [isinstance(error, (KeyError, TypeError)) for error in run.errors] == [True, False]
+        assert run.names == ["a", "c"]
+
 
 def test_list_items_get_the_kind_that_servers_leave_out(instant: InstantClock) -> None:
     bare = config_map("a", 1)
@@ -688,6 +815,12 @@ def test_a_version_is_not_taken_from_objects_in_any_order(instant: InstantClock)
 def test_the_age_of_the_last_message_counts_from_any_event(instant: InstantClock) -> None:
     run = Run(instant, listed(1, A1), Stream(30.0, bookmark(2), 7.0)).go()
     assert instant.monotonic() - run.reflector.last_message == 7.0
+
+
+def test_the_age_of_the_last_message_counts_from_a_list_too(instant: InstantClock) -> None:
+    run = Run(instant, NO_NAME, listed(1, A1), Stream(9.0)).go()
+    assert instant.waits != []
+    assert instant.monotonic() - run.reflector.last_message == 9.0
 
 
 def test_stop_interrupts_the_source_and_tells_no_error(instant: InstantClock) -> None:

@@ -38,7 +38,7 @@ def test_a_recovery_is_no_news_to_most() -> None:
 
 
 def test_what_only_a_programmer_can_mend_comes_with_its_traceback() -> None:
-    error = ValueError("the answer is not a list of objects")
+    error = ValueError("a transform that fails")
     with capture_logs() as logs:
         log_watch_error(SETS, error)
     assert [(one["log_level"], one["exc_info"]) for one in logs] == [("error", error)]
