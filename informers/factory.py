@@ -33,6 +33,9 @@ class Scope:
 class SharedInformerFactory:
     """Hands out informers of the cluster behind `client`. Thread safe.
 
+    Each informer has one connection of its own, so that its stop and its `reconnect` cut nobody
+    else's; the pool of `client` is left to whoever makes calls.
+
     `resync_period` is the default of all handlers, in seconds, 0 for never. `on_failure` is
     called once for each informer that dies of a bug: its store stays as it is from then on.
     """
@@ -62,20 +65,19 @@ class SharedInformerFactory:
         indexers: Mapping[str, IndexFunc] | None = None,
         selectors: Mapping[str, str] | None = None,
     ) -> SharedIndexInformer:
-        """The informer of `resource` in `namespace`, or in all; made at the first call.
+        """The informer of `resource` in `namespace`; made at the first call.
 
-        `selectors` narrow it by the API's labelSelector and fieldSelector. It has the index
-        "namespace" and those of `indexers`; a later call may bring more.
+        None and "" stand for all namespaces. `selectors` narrow it by the API's labelSelector
+        and fieldSelector. It has the index "namespace" and those of `indexers`; a later call may
+        bring more. `ValueError` if it has another function under one of these names,
+        `RuntimeError` if it is to be made or indexed after `shutdown`.
         """
-        scope = Scope(resource, namespace, tuple(sorted((selectors or {}).items())))
+        scope = Scope(resource, namespace or None, tuple(sorted((selectors or {}).items())))
         with self._lock:
-            informer = self._informers.get(scope)
-            if informer is None:
-                informer = self._informers[scope] = self._make(scope)
-        known = informer.store.indexers
-        fresh = {name: func for name, func in (indexers or {}).items() if name not in known}
-        if fresh:
-            informer.add_indexers(fresh)
+            informer = self._informers.get(scope) or self._make(scope)
+        # Without the lock: `shutdown` must not wait for an index function that hangs.
+        if indexers:
+            informer.add_indexers(indexers)
         return informer
 
     def start(self) -> None:
@@ -123,7 +125,9 @@ class SharedInformerFactory:
         ]
 
     def _make(self, scope: Scope) -> SharedIndexInformer:
-        return SharedIndexInformer(
+        if self._shut_down:
+            raise RuntimeError(f"no informer of {scope} after the shutdown: it would stay empty")
+        informer = self._informers[scope] = SharedIndexInformer(
             scope.resource,
             ListWatch(self._client, scope.resource, scope.namespace, dict(scope.selectors)),
             clock=self._clock,
@@ -133,6 +137,7 @@ class SharedInformerFactory:
             resync_period=self._resync_period,
             on_failure=self._on_failure,
         )
+        return informer
 
     def _await_settled(
         self, informer: SharedIndexInformer, deadline: float | None, stop: threading.Event

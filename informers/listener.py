@@ -66,6 +66,7 @@ class Listener:
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._initial_left = 0
+        self._initial_failed = False
         self._warned = False
         self.resync_period = resync_period
         self._next_resync = clock.monotonic() + resync_period
@@ -79,16 +80,17 @@ class Listener:
             self._buffer.extend(notifications)
             self._initial_left += sum(_is_initial(one) for one in notifications)
             self._changed.notify_all()
+            waiting = len(self._buffer)
             # The initial list arrives at once, which is no sign of a slow handler.
-            slow = len(self._buffer) > _LONG and not self._initial_left
-        if slow and not self._warned:
-            self._warned = True
-            _log.warning("slow_handler", thread=self.thread.name, waiting=len(self))
+            slow = waiting > _LONG and not self._initial_left and not self._warned
+            self._warned |= slow
+        if slow:
+            _log.warning("slow_handler", thread=self.thread.name, waiting=waiting)
 
     def caught_up(self) -> bool:
         """Whether every add of the initial list was handled without an exception."""
         with self._changed:
-            return not self._initial_left
+            return not self._initial_left and not self._initial_failed
 
     def __len__(self) -> int:
         return len(self._buffer)
@@ -121,23 +123,30 @@ class Listener:
 
     def _run(self) -> None:
         while (notification := self._next()) is not None:
-            try:
-                self._deliver(notification)
-            except Exception:  # noqa: BLE001 - whatever a handler raises is its own affair
-                # The event is lost for this handler, and if it was one of the initial list the
-                # handler never counts as synced: better seen than silently incomplete.
-                _log.exception("handler_failed", thread=self.thread.name)
+            handled = self._handle(notification)
+            if _is_initial(notification):
+                self._count_initial(handled=handled)
+            if not handled:
                 self._clock.wait(self._stop, AFTER_FAILURE)
-            else:
-                self._delivered(notification)
 
     def _next(self) -> Notification | None:
         with self._changed:
             while not self._buffer:
+                # Whoever falls behind again is worth another line.
+                self._warned = False
                 if self._stop.is_set():
                     return None
                 self._clock.wait_on(self._changed, None)
             return self._buffer.popleft()
+
+    def _handle(self, notification: Notification) -> bool:
+        """Deliver; False if the handler raised, for which the event is lost then."""
+        try:
+            self._deliver(notification)
+        except Exception:  # noqa: BLE001 - whatever a handler raises is its own affair
+            _log.exception("handler_failed", thread=self.thread.name)
+            return False
+        return True
 
     def _deliver(self, notification: Notification) -> None:
         match notification:
@@ -148,10 +157,11 @@ class Listener:
             case Deleted(obj):
                 self._handler.on_delete(obj)
 
-    def _delivered(self, notification: Notification) -> None:
-        if _is_initial(notification):
-            with self._changed:
-                self._initial_left -= 1
+    def _count_initial(self, *, handled: bool) -> None:
+        """One failure and the handler never counts as synced: better seen than incomplete."""
+        with self._changed:
+            self._initial_left -= 1
+            self._initial_failed |= not handled
 
 
 def _is_initial(notification: Notification) -> bool:

@@ -37,8 +37,11 @@ class Lister:
     def list(
         self, namespace: str | None = None, selector: Mapping[str, str] | None = None
     ) -> Objects:
-        """The objects of a namespace, or all, that carry every label of `selector`."""
-        candidates = self._store.list() if namespace is None else self._in(namespace)
+        """The objects of a namespace that carry every label of `selector`.
+
+        None and "" stand for all namespaces.
+        """
+        candidates = self._in(namespace) if namespace else self._store.list()
         if not selector:
             return candidates
         return [obj for obj in candidates if matches(selector, obj)]

@@ -53,7 +53,6 @@ class Processor:
         """No event is delivered any more, but one may be under way; a second call does nothing."""
         if listener in self._listeners:
             del self._listeners[listener]
-            self._syncing.discard(listener)
             self._removed = [old for old in self._removed if old.thread.is_alive()]
             self._removed.append(listener)
             listener.stop()
@@ -77,10 +76,15 @@ class Processor:
         self._syncing = {listener for listener in self._listeners if listener.is_due(now)}
         return bool(self._syncing)
 
-    def stop(self) -> list[Listener]:
-        """Stop all listeners; returns those whose threads may still run, removed ones too."""
+    def stop(self) -> None:
+        """Stop all listeners; the thread of one that is added later is not started."""
+        self._running = False
         for listener in self._listeners:
             listener.stop()
+
+    @property
+    def listeners(self) -> list[Listener]:
+        """Those whose threads may run, removed ones too; may be asked for from any thread."""
         return [*self._listeners, *self._removed]
 
     def waiting(self) -> int:

@@ -32,7 +32,11 @@ from informers.watcherrors import WatchErrorHandler
 _log = structlog.get_logger(__name__)
 
 FailureHandler = Callable[["SharedIndexInformer", BaseException], None]
-"""Told once of the informer that died and what of, on the thread that did; must return soon."""
+"""Told once of the informer that died and what of; must return soon.
+
+Called on the thread that died, but for what `SharedIndexInformer.join` finds changed at the end:
+that is told on the joining thread.
+"""
 
 STOP_TIMEOUT = 2.0
 """Seconds in which all threads of an informer have to end."""
@@ -139,7 +143,10 @@ class SharedIndexInformer:
             self._processor.remove(registration.listener)
 
     def add_indexers(self, indexers: Mapping[str, IndexFunc]) -> None:
-        """Index by more; `ValueError` if a name is taken, `RuntimeError` after `stop`."""
+        """Index by more; the same function once more is no error.
+
+        `ValueError` if a name is taken by another one, `RuntimeError` after `stop`.
+        """
         with self._delivery:
             if self._stopped.is_set():
                 raise RuntimeError(f"{self!r} has stopped and takes no indexers")
@@ -165,6 +172,9 @@ class SharedIndexInformer:
 
     def start(self) -> None:
         """Start the threads; a second call does nothing."""
+        # A second call must not wait for an index function that hangs.
+        if self._started:
+            return
         with self._delivery:
             if self._started or self._stopped.is_set():
                 return
@@ -183,12 +193,13 @@ class SharedIndexInformer:
     def join(self, timeout: float = STOP_TIMEOUT) -> list[str]:
         """Wait up to `timeout` real seconds for the threads after `stop`; names those that run on.
 
-        Reflector and queue end first, then the handlers.
+        Reflector and queue end first, then the handlers. A mutation detector compares once more
+        at the end, whatever time is left.
         """
         deadline = time.monotonic() + timeout
         alive = [thread.name for thread in self._threads if not _join(thread, deadline)]
-        with self._delivery:
-            listeners = self._processor.stop()
+        # Without the lock, which an index function that hangs would keep.
+        listeners = self._processor.listeners
         late = [one for one in listeners if not one.join(max(0.0, deadline - time.monotonic()))]
         if self._detector:
             self._guarded(self._detector.compare)
@@ -244,6 +255,14 @@ class SharedIndexInformer:
         return self._queue.processing_latency
 
     def _process_until_closed(self) -> None:
+        """Feed the store and the handlers until the queue is closed and empty, then end these."""
+        try:
+            self._process_for_ever()
+        finally:
+            with self._delivery:
+                self._processor.stop()
+
+    def _process_for_ever(self) -> None:
         with contextlib.suppress(Closed):
             while True:
                 self._queue.pop(self._process, self._until_resync())
@@ -287,9 +306,13 @@ class SharedIndexInformer:
         except BaseException as error:  # noqa: BLE001 - kept for whoever asks, told and logged
             self._failures.append(error)
             self.stop()
-            if self._on_failure and error is self.failure:
-                self._on_failure(self, error)
-            _log.exception("informer_failed", resource=self.resource.group_resource)
+            try:
+                if self._on_failure and error is self.failure:
+                    self._on_failure(self, error)
+            finally:
+                # By name: within a failure of the handler that would be logged in its place.
+                resource = self.resource.group_resource
+                _log.exception("informer_failed", resource=resource, exc_info=error)
 
     def _require_not_started(self) -> None:
         if self._started:

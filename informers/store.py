@@ -138,13 +138,18 @@ class Store:
         return len(self._objects)
 
     def add_indexers(self, indexers: Mapping[str, IndexFunc]) -> None:
-        """Index what is there and what will come; `ValueError` if a name is taken."""
+        """Index what is there and what will come; once more by the same function is no error.
+
+        `ValueError` if a name is taken by another one: nothing is added then.
+        """
         with self._lock:
-            taken = sorted(set(indexers) & set(self._indexers))
+            known = self._indexers
+            taken = [name for name, func in indexers.items() if known.get(name, func) != func]
             if taken:
-                raise ValueError(f"indexers exist already: {', '.join(taken)}")
-            self._indexers.update(indexers)
-            for name in indexers:
+                raise ValueError(f"other indexers exist already: {', '.join(sorted(taken))}")
+            fresh = indexers.keys() - known.keys()
+            known.update(indexers)
+            for name in fresh:
                 self._rebuild(name)
 
     @property

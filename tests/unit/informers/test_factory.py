@@ -3,6 +3,7 @@
 import random
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -12,10 +13,12 @@ from informers.metrics import InformerCollector
 from informers.resource import Resource
 from informers.rest.client import Client
 from informers.rest.config import ClusterConfig
+from informers.store import IndexFunc, Object
 from tests.support.apiserver import ApiServer, Exchange, configuration
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.listerwatcher import CONFIG_MAPS, bookmark, config_map, listed
+from tests.support.picture import Picture
 from workqueue.clock import RealClock
 
 SECRETS = Resource("", "v1", "secrets", "Secret", namespaced=True)
@@ -53,10 +56,48 @@ def test_one_informer_for_all_who_ask(factory: SharedInformerFactory) -> None:
     assert len(factory.informers()) == 3
 
 
-def test_indexes_add_up(factory: SharedInformerFactory) -> None:
-    factory.informer(CONFIG_MAPS, indexers={"one": lambda _: []})
-    informer = factory.informer(CONFIG_MAPS, indexers={"one": lambda _: [], "two": lambda _: []})
-    assert sorted(informer.store.indexers) == ["namespace", "one", "two"]
+def nothing(_obj: Object) -> list[str]:
+    return []
+
+
+def everything(_obj: Object) -> list[str]:
+    return ["all"]
+
+
+def test_no_namespace_is_every_namespace(factory: SharedInformerFactory) -> None:
+    assert factory.informer(CONFIG_MAPS, "") is factory.informer(CONFIG_MAPS)
+
+
+class TestIndexes:
+    def test_add_up(self, factory: SharedInformerFactory) -> None:
+        factory.informer(CONFIG_MAPS, indexers={"one": nothing})
+        informer = factory.informer(CONFIG_MAPS, indexers={"one": nothing, "two": everything})
+        assert sorted(informer.store.indexers) == ["namespace", "one", "two"]
+
+    def test_of_the_same_name_are_refused(self, factory: SharedInformerFactory) -> None:
+        informer = factory.informer(CONFIG_MAPS, indexers={"one": nothing})
+        with pytest.raises(ValueError, match="exist already: one"):
+            factory.informer(CONFIG_MAPS, indexers={"one": everything})
+        assert informer.store.indexers["one"] is nothing
+
+    def test_may_be_asked_for_by_many_at_once(
+        self, factory: SharedInformerFactory, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """All look at the store before anyone adds, if they look by themselves."""
+        informer = factory.informer(CONFIG_MAPS)
+        together, add = threading.Barrier(4), informer.add_indexers
+
+        def add_together(indexers: dict[str, IndexFunc]) -> None:
+            together.wait(5)
+            add(indexers)
+
+        monkeypatch.setattr(informer, "add_indexers", add_together)
+        with ThreadPoolExecutor(4) as pool:
+            asked = [
+                pool.submit(factory.informer, CONFIG_MAPS, indexers={"one": nothing})
+                for _ in range(4)
+            ]
+            assert [one.result(5) for one in asked] == [informer] * 4
 
 
 def test_its_informers_can_be_measured(factory: SharedInformerFactory) -> None:
@@ -79,6 +120,17 @@ def test_start_starts_what_does_not_run_yet(
     factory.start()
     assert factory.wait_for_cache_sync(10, threading.Event()) == []
     assert server.paths() == ["/api/v1/namespaces/default/configmaps", "/api/v1/configmaps"]
+
+
+def test_its_informers_do_not_keep_in_step(
+    factory: SharedInformerFactory, server: ApiServer
+) -> None:
+    """By chance watches end and failures are repeated at different times."""
+    for namespace in ("a", "b", "c"):
+        factory.informer(SECRETS, namespace)
+    factory.start()
+    eventually(lambda: len(server.requests) == 3)
+    assert len({request.query["timeoutSeconds"] for request in server.requests}) == 3
 
 
 def test_the_death_of_an_informer_is_told(server: ApiServer) -> None:
@@ -187,10 +239,29 @@ def test_shutdown_is_final_and_may_be_repeated(factory: SharedInformerFactory) -
     eventually(informer.is_alive)
     assert factory.shutdown() == []
     assert factory.shutdown() == []
-    late = factory.informer(CONFIG_MAPS)
     factory.start()
-    assert not late.is_alive()
-    assert factory.wait_for_cache_sync(0, threading.Event()) == [
-        "secrets in all namespaces",
-        "configmaps in all namespaces",
-    ]
+    assert not informer.is_alive()
+    assert factory.informer(SECRETS) is informer
+    with pytest.raises(RuntimeError, match="configmaps in default after the shutdown"):
+        factory.informer(CONFIG_MAPS, "default")
+    with pytest.raises(RuntimeError, match="has stopped"):
+        factory.informer(SECRETS, indexers={"one": nothing})
+    unsynced = factory.wait_for_cache_sync(None, threading.Event())
+    assert unsynced == ["secrets in all namespaces"]
+
+
+def test_shutdown_lets_a_handler_that_hangs_hold_up_nobody(
+    factory: SharedInformerFactory,
+) -> None:
+    stuck = Picture()
+    stuck.gate.clear()
+    first = factory.informer(CONFIG_MAPS, "a").add_event_handler(stuck)
+    second = factory.informer(CONFIG_MAPS, "b").add_event_handler(Picture())
+    factory.start()
+    assert factory.wait_for_cache_sync(5, threading.Event()) == []
+    eventually(lambda: len(first.listener) == 0, what="the handler hangs")
+    with ThreadPoolExecutor(1) as pool:
+        ended = pool.submit(eventually, lambda: not second.listener.thread.is_alive())
+        ended.add_done_callback(lambda _: stuck.gate.set())
+        assert factory.shutdown() == []
+        assert ended.done()

@@ -6,18 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from structlog.testing import capture_logs
 
-from informers.fifo import (
-    BATCH,
-    CROWDED,
-    HIGH_WATER,
-    Bookmark,
-    Closed,
-    Delta,
-    Entry,
-    RealFIFO,
-    ReplacedAll,
-    SyncAll,
-)
+from informers.fifo import Bookmark, Closed, Delta, Entry, RealFIFO, ReplacedAll, SyncAll
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.listerwatcher import config_map
@@ -71,9 +60,9 @@ def test_nothing_is_merged_or_overtaken(fifo: RealFIFO) -> None:
 
 
 def test_a_batch_has_a_limit(fifo: RealFIFO) -> None:
-    for n in range(BATCH + 1):
+    for n in range(1001):
         fifo.add(config_map(f"a{n}"))
-    assert [len(batch) for batch in drain(fifo)] == [BATCH, 1]
+    assert [len(batch) for batch in drain(fifo)] == [1000, 1]
 
 
 class TestHasSynced:
@@ -146,23 +135,41 @@ def test_a_closed_queue_is_drained_but_takes_nothing(fifo: RealFIFO) -> None:
     assert len(fifo) == 0
 
 
+def fill(fifo: RealFIFO) -> None:
+    """Add one entry more than may wait while others are processed."""
+    for n in range(2001):
+        fifo.add(config_map(f"b{n}"))
+
+
 def test_producers_wait_for_a_consumer_that_is_far_behind(fifo: RealFIFO) -> None:
     with ThreadPoolExecutor(2) as pool:
 
         def process(_batch: Sequence[Entry], _initial: bool) -> None:  # noqa: FBT001 - a callback
-            filler = pool.submit(fill)
-            eventually(lambda: len(fifo) == HIGH_WATER)
+            filler = pool.submit(fill, fifo)
+            eventually(lambda: len(fifo) == 2000)
             waiting.append(not filler.done())
-
-        def fill() -> None:
-            for n in range(HIGH_WATER + 1):
-                fifo.add(config_map(f"b{n}"))
 
         waiting: list[bool] = []
         fifo.add(config_map("a"))
         fifo.pop(process)
-        eventually(lambda: len(fifo) == HIGH_WATER + 1)
+        eventually(lambda: len(fifo) == 2001)
     assert waiting == [True]
+
+
+def test_a_producer_that_waits_is_freed_when_the_queue_is_closed(fifo: RealFIFO) -> None:
+    with ThreadPoolExecutor(1) as pool:
+
+        def process(_batch: Sequence[Entry], _initial: bool) -> None:  # noqa: FBT001 - a callback
+            filler = pool.submit(fill, fifo)
+            eventually(lambda: len(fifo) == 2000)
+            fifo.close()
+            freed_by.append(filler.exception(5))
+
+        freed_by: list[BaseException | None] = []
+        fifo.add(config_map("a"))
+        fifo.pop(process)
+    assert [type(error) for error in freed_by] == [Closed]
+    assert len(fifo) == 2000
 
 
 class TestSlowProcessing:
@@ -183,7 +190,7 @@ class TestSlowProcessing:
     def test_is_told_with_what_and_how_long(
         self, clock: FakeClock, batch: int, limit: float
     ) -> None:
-        crowd = CROWDED + 1
+        crowd = 11
         fifo = RealFIFO(clock, "configmaps")
         assert self.run(fifo, clock, batch=batch, waiting=crowd, seconds=limit + 0.01) == [
             {
@@ -201,15 +208,15 @@ class TestSlowProcessing:
     def test_is_not_told_when_it_is_quick_enough(
         self, fifo: RealFIFO, clock: FakeClock, batch: int, limit: float
     ) -> None:
-        logs = self.run(fifo, clock, batch=batch, waiting=CROWDED + 1, seconds=limit - 0.01)
+        logs = self.run(fifo, clock, batch=batch, waiting=11, seconds=limit - 0.01)
         assert logs == []
 
     def test_is_not_told_when_few_wait(self, fifo: RealFIFO, clock: FakeClock) -> None:
-        assert self.run(fifo, clock, batch=1, waiting=CROWDED, seconds=60.0) == []
+        assert self.run(fifo, clock, batch=1, waiting=10, seconds=60.0) == []
 
     def test_names_what_is_no_single_object(self, fifo: RealFIFO, clock: FakeClock) -> None:
         fifo.replace([config_map("a")], "1")
-        (entry,) = self.run(fifo, clock, batch=0, waiting=CROWDED + 1, seconds=2.0)
+        (entry,) = self.run(fifo, clock, batch=0, waiting=11, seconds=2.0)
         assert (entry["first"], entry["batch"]) == ("ReplacedAll", 1)
 
 

@@ -1,11 +1,14 @@
 """One handler's buffer."""
 
+import threading
 from collections.abc import Iterator
 
 import pytest
 from structlog.testing import capture_logs
 
+from informers.handlers import ResourceEventHandlerFuncs
 from informers.listener import Added, Listener, Updated
+from informers.store import Object
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.listerwatcher import config_map
@@ -31,11 +34,24 @@ def listener(clock: FakeClock, picture: Picture, _no_stray_threads: None) -> Ite
     assert made.join(5)
 
 
-def test_a_handler_that_is_far_behind_is_named_once(listener: Listener) -> None:
+def test_a_handler_that_is_far_behind_is_named_once_until_it_has_caught_up(
+    listener: Listener, picture: Picture
+) -> None:
+    listener.notify([Updated(A, B)])
+    eventually(lambda: len(listener) == 0, what="one is being handled")
     with capture_logs() as logs:
-        for _ in range(3):
+        listener.notify([Updated(A, B)] * 1024)
+        assert logs == []
+        for _ in range(2):
+            listener.notify([Updated(A, B)])
             listener.notify([Updated(A, B)] * 1000)
-    assert [(entry["event"], entry["thread"]) for entry in logs] == [("slow_handler", "test")]
+    assert [(entry["thread"], entry["waiting"]) for entry in logs] == [("test", 1025)]
+    picture.gate.set()
+    eventually(lambda: len(picture.events) == 3027)
+    picture.gate.clear()
+    with capture_logs() as logs:
+        listener.notify([Updated(A, B)] * 1026)
+    assert [entry["event"] for entry in logs] == ["slow_handler"]
 
 
 def test_a_long_initial_list_is_no_sign_of_that(listener: Listener, picture: Picture) -> None:
@@ -46,6 +62,34 @@ def test_a_long_initial_list_is_no_sign_of_that(listener: Listener, picture: Pic
     assert not listener.caught_up()
     picture.gate.set()
     eventually(listener.caught_up)
+
+
+def test_a_handler_that_raised_at_the_beginning_is_named_too(clock: FakeClock) -> None:
+    gate = threading.Event()
+
+    def fail_once(obj: Object, _initial: bool) -> None:  # noqa: FBT001 - client-go's
+        if obj["metadata"]["name"] == "bad":
+            raise ValueError("not this one")
+
+    def hang(_old: Object, _new: Object) -> None:
+        gate.wait(5)
+
+    handler = ResourceEventHandlerFuncs(add=fail_once, update=hang)
+    listener = Listener(handler, clock, "test", resync_period=0, guard=lambda body: body())
+    listener.thread.start()
+    listener.notify([Added(config_map("bad"), initial=True), Added(A, initial=True)])
+    clock.await_waiters()
+    clock.step(1)
+    eventually(lambda: len(listener) == 0)
+    listener.notify([Updated(A, B)])
+    eventually(lambda: len(listener) == 0)
+    with capture_logs() as logs:
+        listener.notify([Updated(A, B)] * 1025)
+    assert [entry["event"] for entry in logs] == ["slow_handler"]
+    assert not listener.caught_up()
+    listener.stop()
+    gate.set()
+    assert listener.join(5)
 
 
 def test_a_resync_is_due_once_per_period(listener: Listener, clock: FakeClock) -> None:

@@ -32,6 +32,7 @@ def test_lists_everything_or_a_namespace(lister: Lister) -> None:
     assert keys(lister.list()) == ["x/a", "x/b", "y/a", "y/bare"]
     assert keys(lister.list("y")) == ["y/a", "y/bare"]
     assert lister.list("z") == []
+    assert lister.list("") == lister.list()
 
 
 def test_without_an_index_a_namespace_takes_a_full_scan_and_a_log_line() -> None:

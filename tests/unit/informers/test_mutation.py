@@ -7,7 +7,7 @@ import pytest
 
 from informers import mutation
 from informers.listener import Added, Deleted, Updated
-from informers.mutation import GENERATION, MutationDetector, MutationError, difference, is_wanted
+from informers.mutation import MutationDetector, MutationError, difference, is_wanted
 from informers.store import Object
 from tests.support.eventually import eventually
 from tests.support.listerwatcher import config_map
@@ -64,10 +64,10 @@ class TestDetector:
     ) -> None:
         first, second = config_map("a", 1), config_map("b", 1)
         detector.add(added(first))
-        for _ in range(GENERATION):
+        for _ in range(120):
             detector.compare()
         detector.add(added(second))
-        for _ in range(GENERATION - 1):
+        for _ in range(119):
             detector.compare()
         assert detector.copies == 2
         detector.compare()
@@ -80,10 +80,21 @@ class TestDetector:
         mutations.clear()
 
     def test_keeps_no_more_than_that_under_churn(self, detector: MutationDetector) -> None:
-        for n in range(5 * GENERATION):
+        for n in range(600):
             detector.add(added(config_map("a", n)))
             detector.compare()
-        assert detector.copies <= 2 * GENERATION
+        assert detector.copies <= 240
+
+    def test_compares_every_second(self, detector: MutationDetector) -> None:
+        waits: list[float | None] = []
+
+        class ThirdTime(threading.Event):
+            def wait(self, timeout: float | None = None) -> bool:
+                waits.append(timeout)
+                return len(waits) == 3
+
+        detector.run(ThirdTime())
+        assert (waits, detector._comparisons) == ([1.0] * 3, 2)
 
     def test_compares_until_it_is_stopped(
         self, detector: MutationDetector, monkeypatch: pytest.MonkeyPatch

@@ -46,7 +46,8 @@ def cast(clock: FakeClock, _no_stray_threads: None) -> Iterator[Cast]:
     yield made
     for picture in made.pictures.values():
         picture.gate.set()
-    assert all(listener.join(5) for listener in made.processor.stop())
+    made.processor.stop()
+    assert all(listener.join(5) for listener in made.processor.listeners)
 
 
 class TestEvents:
@@ -123,9 +124,11 @@ class TestResync:
         cast.processor.start()
         gone = cast.add(10)
         cast.clock.step(10)
-        cast.processor.should_resync(cast.clock.monotonic())
+        assert cast.processor.should_resync(cast.clock.monotonic())
         cast.processor.remove(gone)
-        assert not cast.processor.should_resync(cast.clock.monotonic())
+        cast.tell(Updated(A1, A1))
+        assert gone.join(5)
+        assert cast.pictures[gone].events == []
 
 
 class TestPeriods:
@@ -185,7 +188,7 @@ class TestPeriods:
             listener = processor.add(Picture(), 30, [])
         assert listener.resync_period == 0
         assert [one["effective"] for one in logs] == [0]
-        assert processor.stop() == [listener]
+        processor.stop()
         assert listener.join(5)
 
 
@@ -199,7 +202,8 @@ class TestStop:
         cast.processor.remove(ends)
         assert ends.join(5)
         cast.processor.remove(hangs)
-        assert cast.processor.stop() == [stays, hangs]
+        cast.processor.stop()
+        assert cast.processor.listeners == [stays, hangs]
         assert stays.join(5)
         assert not hangs.join(0)
         cast.pictures[hangs].gate.set()
@@ -207,8 +211,13 @@ class TestStop:
 
     def test_before_the_start_leaves_nothing_to_wait_for(self, cast: Cast) -> None:
         listener = cast.add()
-        assert cast.processor.stop() == [listener]
+        cast.processor.stop()
         assert listener.join(0)
+
+    def test_leaves_the_thread_of_a_late_handler_unstarted(self, cast: Cast) -> None:
+        cast.processor.start()
+        cast.processor.stop()
+        assert cast.add().thread.ident is None
 
     def test_threads_are_named_by_their_number(self, cast: Cast) -> None:
         cast.processor.remove(cast.add())

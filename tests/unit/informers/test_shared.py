@@ -5,6 +5,7 @@ import random
 import threading
 import weakref
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -13,9 +14,8 @@ from structlog.testing import capture_logs
 from informers import mutation
 from informers.errors import ConnectionFailed
 from informers.handlers import ResourceEventHandlerFuncs
-from informers.listener import AFTER_FAILURE
 from informers.processing import apply
-from informers.shared import SharedIndexInformer
+from informers.shared import STOP_TIMEOUT, SharedIndexInformer
 from informers.store import Object
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
@@ -199,7 +199,10 @@ class TestHandlers:
             eventually(lambda: seen)
             clock.await_waiters()
             assert seen == ["a"]
-            clock.step(AFTER_FAILURE)
+            clock.step(0.99)
+            clock.await_waiters()
+            assert seen == ["a"]
+            clock.step(0.02)
             eventually(lambda: seen == ["a", "b"])
         eventually(lambda: len(other.events) == 2)
         assert [entry["event"] for entry in logs] == ["handler_failed"]
@@ -257,6 +260,7 @@ class TestShutDownOfAHandler:
         informer.add_event_handler(other)
         informer.start()
         eventually(lambda: len(other.events) == 2)
+        eventually(lambda: len(registration.listener) == 1, what="a call is under way")
         assert not registration.shut_down(0.01)
         slow.gate.set()
         assert registration.shut_down()
@@ -307,6 +311,21 @@ class TestResync:
             eventually(handler.has_seen(2 * n))
         assert handler.seen == ["sync a", "sync b"] * 3
         assert (other.seen, source.lists, source.watches) == ([], 0, 1)
+
+    def test_is_counted_from_the_first_sync(
+        self, make: Make, source: FakeSource, clock: FakeClock
+    ) -> None:
+        informer, picture = make(), Picture()
+        informer.add_event_handler(picture, resync_period=10)
+        clock.step(60)
+        informer.start()
+        eventually(informer.has_synced)
+        clock.await_waiters()
+        clock.step(10)
+        eventually(lambda: len(picture.events) >= 4)
+        source.write("c", 1)
+        eventually(lambda: "add c" in picture.events)
+        assert picture.events == ["initial a", "initial b", "sync a", "sync b", "add c"]
 
     def test_periods_are_each_handlers_own(self, make: Make, clock: FakeClock) -> None:
         informer, often, seldom = make(), Resyncs(), Resyncs()
@@ -403,9 +422,10 @@ class TestStop:
     def test_names_a_handler_that_does_not_return(self, make: Make) -> None:
         informer, stuck = make(), Picture()
         stuck.gate.clear()
-        informer.add_event_handler(stuck)
+        registration = informer.add_event_handler(stuck)
         informer.start()
         eventually(informer.has_synced)
+        eventually(lambda: len(registration.listener) == 1, what="a call is under way")
         informer.stop()
         assert informer.join(0.05) == ["informer-configmaps/handler-1"]
         stuck.gate.set()
@@ -425,11 +445,11 @@ class TestStop:
     def test_drops_what_handlers_have_not_seen(self, make: Make) -> None:
         informer, slow = make(), Picture()
         slow.gate.clear()
-        informer.add_event_handler(slow)
+        registration = informer.add_event_handler(slow)
         informer.start()
         eventually(informer.has_synced)
         informer.stop()
-        informer.join(0)
+        eventually(lambda: registration.listener.is_stopped)
         slow.gate.set()
         assert informer.join() == []
         assert len(slow.events) <= 1
@@ -454,12 +474,42 @@ class TestStop:
         joiner = threading.Thread(target=lambda: joined.append(informer.join()))
         joiner.start()
         handler = registration.listener
-        # What is being processed at the stop is still told.
+        # Nobody who may still be told of what is being processed has to go.
         assert (handler.thread.is_alive(), handler.is_stopped, joined) == (True, False, [])
         gate.set()
         joiner.join(5)
         assert joined == [[]]
         assert not handler.thread.is_alive()
+
+    def test_does_not_wait_for_an_index_function_that_hangs(
+        self, make: Make, source: FakeSource
+    ) -> None:
+        gate, reached, picture = threading.Event(), threading.Event(), Picture()
+
+        def hang_on_c(obj: Object) -> list[str]:
+            if obj["metadata"]["name"] == "c":
+                reached.set()
+                gate.wait(5)
+            return []
+
+        informer = make(indexers={"slow": hang_on_c})
+        registration = informer.add_event_handler(picture)
+        informer.start()
+        eventually(registration.has_synced)
+        source.write("c", 1)
+        assert reached.wait(5)
+        informer.start()
+        informer.stop()
+        with ThreadPoolExecutor(1) as pool:
+            joining = pool.submit(informer.join, 0.05)
+            # Were it to wait for the lock, the gate would have to open first.
+            late = joining.result(2)
+            gate.set()
+        assert {"informer-configmaps/processor", "informer-configmaps/handler-1"} <= {*late}
+        assert informer.join() == []
+
+    def test_has_two_seconds(self) -> None:
+        assert STOP_TIMEOUT == 2
 
 
 class Deaths:
@@ -505,6 +555,22 @@ class TestDeath:
         informer.start()
         assert eventually(lambda: deaths.told) == [("ValueError('a bug')", True, True)]
         eventually(lambda: not informer.is_alive())
+
+    def test_is_logged_even_if_who_is_told_raises(
+        self, make: Make, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def complain(_informer: SharedIndexInformer, _error: BaseException) -> None:
+            raise RuntimeError("the owner's own bug")
+
+        raised: list[str] = []
+        monkeypatch.setattr(threading, "excepthook", lambda args: raised.append(str(args[1])))
+        informer = make(indexers={"broken": broken}, on_failure=complain)
+        with capture_logs() as logs:
+            informer.start()
+            eventually(lambda: raised)
+        failed = [entry for entry in logs if entry["event"] == "informer_failed"]
+        assert [entry["exc_info"] for entry in failed] == [informer.failure]
+        assert raised == ["the owner's own bug"]
 
     def test_of_handlers_threads_is_told_once(self, make: Make) -> None:
         deaths = Deaths()

@@ -79,10 +79,17 @@ class TestIndexes:
         store.add(labelled("a", 1, "x"))
         store.add_indexers({"namespace": meta_namespace_index})
         assert names(store.by_index("namespace", "default")) == ["a"]
-        with pytest.raises(ValueError, match="namespace"):
-            store.add_indexers({"namespace": meta_namespace_index, "new": by_values})
+        with pytest.raises(ValueError, match="exist already: namespace"):
+            store.add_indexers({"namespace": by_values, "new": by_values})
         with pytest.raises(KeyError, match="no index named 'new'"):
             store.by_index("new", "x")
+
+    def test_may_come_again_by_the_same_function(self, store: Store) -> None:
+        store.add(labelled("a", 1, "x"))
+        store.add_indexers({"namespace": meta_namespace_index})
+        store.add_indexers({"namespace": meta_namespace_index, "new": by_values})
+        assert names(store.by_index("namespace", "default")) == ["a"]
+        assert names(store.by_index("new", "x")) == ["a"]
 
 
 class TestVersion:
