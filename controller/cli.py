@@ -15,7 +15,7 @@ import structlog
 
 from controller.controller import EtcdStorageController
 from controller.log import configure_logging
-from controller.options import PROGRAM, Options, parse_options, version
+from controller.options import CALL_TIMEOUT, PROGRAM, Options, parse_options, version
 from informers import Client, ConfigError, Throttle, load_config, relax_collector, user_agent
 from workqueue import RealClock
 
@@ -38,9 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     client = Client(
         config,
         clock=clock,
-        # Each informer's watch has a connection of its own. These are one for each worker, one
-        # for the sender of events, and one for whoever looks for the CRD at the start.
-        pool_size=options.workers + 2,
+        # Each informer's watch has a connection of its own. These are one for each worker and
+        # one for the sender of events.
+        pool_size=options.workers + 1,
+        timeout=CALL_TIMEOUT,
         user_agent=user_agent(PROGRAM, version()),
         throttle=_throttle(options, clock),
     )
@@ -54,7 +55,7 @@ def _throttle(options: Options, clock: RealClock) -> Throttle | None:
 
 
 def run(client: Client, options: Options, clock: RealClock) -> int:
-    """Run until a signal comes or a thread of the controller dies."""
+    """Run until a signal comes or a thread of the controller dies, and close `client`."""
     stop = threading.Event()
     _log.info("starting", server=client.server, namespace=options.namespace, version=version())
     controller = EtcdStorageController(
@@ -66,7 +67,6 @@ def run(client: Client, options: Options, clock: RealClock) -> int:
     )
     with _stopping_on_signals(stop):
         healthy = controller.run(stop)
-        client.close()
     _log.info("stopped")
     return 0 if healthy else 1
 

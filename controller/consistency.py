@@ -69,11 +69,6 @@ class ConsistencyStore:
         self._lock = threading.Lock()
         self._storages: dict[str, dict[Resource, _Write]] = {}
 
-    def __len__(self) -> int:
-        """How many storages may have to wait."""
-        with self._lock:
-            return len(self._storages)
-
     def wrote_at(self, name: str, resource: Resource, version: str) -> None:
         """Note that a write for the storage `name` is kept by the server as `version`.
 
@@ -113,11 +108,15 @@ class ConsistencyStore:
                     found[resource] = max(found.get(resource, 0.0), now - write.at)
             return found
 
-    def give_up(self, resource: Resource) -> None:
-        """Wait no longer for any version of this kind that was written so far."""
+    def give_up(self, resource: Resource, longest: float) -> None:
+        """Wait no longer for versions of this kind that were written `longest` seconds ago."""
         with self._lock:
-            for writes in self._storages.values():
-                writes.pop(resource, None)
+            now = self._clock.monotonic()
+            for name, writes in [*self._storages.items()]:
+                if resource in writes and now - writes[resource].at >= longest:
+                    del writes[resource]
+                if not writes:
+                    del self._storages[name]
 
     def _drop_reached_locked(self, name: str) -> None:
         """Keep of a storage what is still to be waited for; to be called with the lock held."""

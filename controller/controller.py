@@ -55,6 +55,9 @@ from workqueue import Clock, ItemExponentialFailureRateLimiter, RateLimitingQueu
 _SYNC_REPORT: Final = 10.0
 """Seconds between two lines on what is still waited for at the start."""
 
+_LOUD: Final = 10
+"""Failures in a row, some 2.5 s, after which a cache that is behind explains no more of them."""
+
 _DRAIN: Final = 6.0
 """Seconds that workers get to end what they are at. The promise is to be gone within 10, of which
 the informers may take 2."""
@@ -88,7 +91,8 @@ class EtcdStorageController:
         self._recorder = EventRecorder(client, PROGRAM, now)
         self._listers = self._watch(WatchErrorLog())
         consistency = ConsistencyStore(self._listers.written(), clock)
-        self._watchdog = Watchdog(consistency, self._reconnect, clock)
+        watches = {informer.resource: informer for informer in self._factory.informers()}
+        self._watchdog = Watchdog(consistency, watches, clock)
         self._reconciler = Reconciler(
             client=client,
             listers=self._listers,
@@ -148,11 +152,6 @@ class EtcdStorageController:
         """Every storage hangs on the core's credentials."""
         return [storage["metadata"]["name"] for storage in self._listers.storages.list()]
 
-    def _reconnect(self, resource: Resource) -> None:
-        for informer in self._factory.informers():
-            if informer.resource == resource:
-                informer.reconnect()
-
     def run(self, stop: threading.Event) -> bool:
         """Work until `stop` is set, then close the client.
 
@@ -174,14 +173,14 @@ class EtcdStorageController:
 
     def _await_sync(self) -> bool:
         """Wait for the first list of every kind; False if the stop came first."""
-        said: list[str] = []
+        began = self._clock.monotonic()
         while not self._stop.is_set():
             waiting = self._factory.wait_for_cache_sync(_SYNC_REPORT, self._stop)
             if not waiting:
                 return True
-            if waiting != said and not self._stop.is_set():
-                _log.warning("waiting_for_lists", kinds=waiting)
-                said = waiting
+            if not self._stop.is_set():
+                seconds = round(self._clock.monotonic() - began)
+                _log.warning("waiting_for_lists", kinds=waiting, seconds=seconds)
         return False
 
     def _work(self) -> None:
@@ -250,7 +249,8 @@ class EtcdStorageController:
         attempt = self._queue.num_requeues(name) + 1
         self._queue.add_rate_limited(name)
         if isinstance(error, ApiError) and is_stale(error):
-            _log.debug("cache_was_behind", attempt=attempt, error=str(error))
+            tell = _log.debug if attempt < _LOUD else _log.warning
+            tell("cache_was_behind", attempt=attempt, error=str(error))
         elif isinstance(error, ApiError | ConnectionFailed):
             _log.warning("reconcile_failed", attempt=attempt, error=str(error))
         else:

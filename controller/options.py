@@ -35,6 +35,9 @@ _NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _MOST_REQUESTS: Final = 1_000_000
 """A second, or at once: above that a limit is none."""
 
+CALL_TIMEOUT: Final = 30.0
+"""Seconds that a call to the API server may take, with all that it waits for."""
+
 _SHORTEST_RESYNC: Final = 1.0
 """Seconds. Below that a resync would be most of what the controller does."""
 
@@ -71,6 +74,12 @@ def parse_options(
     urls = tuple(url for group in given.etcd_core_url for url in group)
     if len({urlsplit(url).scheme for url in urls}) > 1:
         parser.error("argument --etcd-core-url: give either http or https URLs, not both")
+    callers = given.workers + 1  # who sends events is one too
+    if given.kube_api_burst and 0 < given.kube_api_qps <= callers / CALL_TIMEOUT:
+        parser.error(
+            f"argument --kube-api-qps: {given.kube_api_qps:g} is too little for {callers} callers:"
+            f" a request would wait longer than the {CALL_TIMEOUT:g} s that it may take"
+        )
     return Options(
         kubeconfig=given.kubeconfig or _found_kubeconfig(environment, service_account),
         kube_api_qps=given.kube_api_qps,

@@ -1,8 +1,8 @@
 """One storage from how it is to how it should be: read the caches, plan, write, report.
 
 Level triggered: nothing but the name comes in, and nothing is kept between two calls but the
-versions of our own writes, which the caches have to reach first. A write that fails is reported
-in the status and raised, so that the queue comes back with growing delay.
+versions of our own writes, which the caches have to reach first. A write that fails is raised, so
+that the queue comes back with growing delay, and reported in the status if somebody has to act.
 """
 
 import contextlib
@@ -105,9 +105,9 @@ class Reconciler:
         seen = observe(storage, desired, snapshot, refusal)
         try:
             blocked = self._carry_out(storage, plan)
-        except ApiError as error:
-            if not is_stale(error):
-                self._report_failure(storage, seen, error)
+        except (ApiError, ConnectionFailed) as error:
+            if problem := write_problem(error):
+                self._report_failure(storage, replace(seen, problem=problem))
             raise
         self._report(storage, after_writes(seen, plan, blocked))
         return EVICTION_PAUSE if blocked else None
@@ -176,10 +176,10 @@ class Reconciler:
             return
         self.recorder.record(storage, events.normal(events.RESOURCE_RECLAIMED, message))
 
-    def _report_failure(self, storage: EtcdStorage, seen: Observed, error: ApiError) -> None:
+    def _report_failure(self, storage: EtcdStorage, observed: Observed) -> None:
         """Say in the status what went wrong; if that fails as well, the first error counts."""
         with contextlib.suppress(ApiError, ConnectionFailed):
-            self._report(storage, replace(seen, problem=Problem(WRITE_FAILED, error.message)))
+            self._report(storage, observed)
 
     def _report(self, storage: EtcdStorage, observed: Observed) -> None:
         """Write the status if it says something new, and the events that go with the change."""
@@ -217,6 +217,17 @@ def observe(
         revision=revision,
         pods=snapshot.pods,
     )
+
+
+def write_problem(error: ApiError | ConnectionFailed) -> Problem | None:
+    """What a write that failed so is reported as, or None.
+
+    One that ran out of time is reported, as others need not: a webhook hangs for one kind alone.
+    A server that cannot be reached would not take the report either.
+    """
+    if isinstance(error, ApiError):
+        return None if is_stale(error) else Problem(WRITE_FAILED, error.message)
+    return Problem(WRITE_FAILED, str(error)) if error.timed_out else None
 
 
 def after_writes(seen: Observed, plan: Plan, blocked: str) -> Observed:

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from controller.plan import Create, Delete, Evict, Json, Patch, Write
-from controller.resources import PODS
+from controller.resources import ETCD_STORAGES, PODS, REPLICA_SETS, SERVICES
 from informers import ApiError, Client, Resource
 from informers.errors import is_already_exists, is_conflict, is_not_found, is_too_many_requests
 from informers.store import resource_version
@@ -20,6 +20,14 @@ from informers.store import resource_version
 EVICTION_PAUSE: Final = 15.0
 """Seconds until a refused eviction is tried again: a budget allows one as soon as a pod is ready,
 and no watch of ours would tell."""
+
+_WRITTEN: Final = frozenset(
+    name
+    for resource in (ETCD_STORAGES, REPLICA_SETS, SERVICES, PODS)
+    for name in (resource.plural, resource.kind)
+)
+"""What details call the kinds that are written to: by the plural, but where a precondition of a
+deletion or an eviction fails by the kind."""
 
 _log = structlog.get_logger("controller.writer")
 
@@ -107,7 +115,9 @@ def is_stale(error: ApiError) -> bool:
 
     Behind the writes of others or one of ours whose answer was lost; our others are waited for.
     A 404 that names the object of a patch is such a failure as well. One that names none says that
-    the server does not serve the path, and one of a namespace is the operator's to mend.
+    the server does not serve the path. What names another kind, such as a namespace that is not
+    there or a quota that cannot be counted, and what an admission webhook refuses by a code of
+    its own, is the operator's to mend.
     """
-    named = error.details.get("name") and error.details.get("kind") != "namespaces"
-    return bool(is_not_found(error) and named) or is_conflict(error) or is_already_exists(error)
+    ours = bool(error.details.get("name")) and error.details.get("kind") in _WRITTEN
+    return ours and (is_not_found(error) or is_conflict(error) or is_already_exists(error))

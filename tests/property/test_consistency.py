@@ -193,7 +193,7 @@ class World:
         assert self.reconcile() == []
         status = self.server.peek(ETCD_STORAGES, NAME)["status"]
         assert (find_condition(status, "Deployed") or {})["status"] == "True"
-        assert len(self.reconciler.consistency) == 0
+        assert self.reconciler.consistency.waiting() == {}
 
 
 MOVES = st.lists(st.one_of(st.none(), st.tuples(KINDS, STEPS)), max_size=20)

@@ -245,7 +245,8 @@ def _require(resource: Resource, obj: Json, preconditions: Mapping[str, str]) ->
     for name, value in preconditions.items():
         if meta[name] != value:
             text = f"the {name} in the precondition differs"
-            raise _error(409, "Conflict", resource, meta["name"], text)
+            details = {"name": meta["name"], "kind": resource.kind}  # not the plural, here
+            raise ApiError(409, "Conflict", f"{details}: {text}", details=details)
 
 
 def _error(code: int, reason: str, resource: Resource, name: str, text: str) -> ApiError:

@@ -22,6 +22,12 @@ class WatchServer(MemoryServer):
         super().__init__()
         self.changed = threading.Condition(threading.RLock())
         self.history: dict[Resource, list[Json]] = defaultdict(list)
+        self.stalled: set[Resource] = set()
+
+    def stall(self, resource: Resource) -> None:
+        """Let the watches of this kind bring nothing, until one of them is replaced."""
+        with self.changed:
+            self.stalled.add(resource)
 
     def session(self) -> Client:
         return cast("Client", Session(self))
@@ -38,6 +44,14 @@ class WatchServer(MemoryServer):
             kind = {"apiVersion": resource.api_version, "kind": resource.kind}
             end = {"type": "BOOKMARK", "object": {**kind, "metadata": meta}}
             return [*initial, end], len(self.history[resource])
+
+    def after(self, resource: Resource, version: int) -> int:
+        """Return where in the history the events begin that are newer than `version`."""
+        with self.changed:
+            versions = [
+                int(e["object"]["metadata"]["resourceVersion"]) for e in self.history[resource]
+            ]
+            return sum(known <= version for known in versions)
 
     def all(self, resource: Resource) -> list[Json]:
         with self.changed:
@@ -63,26 +77,42 @@ class Session:
     def __init__(self, server: WatchServer) -> None:
         self.server = server
         self.closed = False
+        self.streams: list[Stream] = []
 
     def close(self) -> None:
         with self.server.changed:
             self.closed = True
             self.server.changed.notify_all()
 
+    def reconnect(self) -> None:
+        """Cut what is open; what comes then is not stalled."""
+        with self.server.changed:
+            for stream in self.streams:
+                stream.cut = True
+                self.server.stalled.discard(stream.resource)
+            self.streams.clear()
+            self.server.changed.notify_all()
+
     def watch(
         self, resource: Resource, _namespace: str | None = None, *, query: Mapping[str, Any]
     ) -> "Stream":
-        assert query["sendInitialEvents"], "nothing here ever ends a watch"
-        return Stream(self, resource)
+        stream = Stream(self, resource, query)
+        self.streams.append(stream)
+        return stream
 
 
 class Stream:
-    """The events of one kind, until the session is closed."""
+    """The events of one kind, until it is cut or the session closed."""
 
-    def __init__(self, session: Session, resource: Resource) -> None:
+    def __init__(self, session: Session, resource: Resource, query: Mapping[str, Any]) -> None:
         self._session = session
-        self._resource = resource
-        self._ready, self._position = session.server.begin(resource)
+        self.resource = resource
+        self.cut = False
+        if query.get("sendInitialEvents"):
+            self._ready, self._position = session.server.begin(resource)
+        else:
+            self._ready = []
+            self._position = session.server.after(resource, int(query["resourceVersion"]))
 
     def __enter__(self) -> Self:
         return self
@@ -103,10 +133,17 @@ class Stream:
         if self._ready:
             return self._ready.pop(0)
         server = self._session.server
-        history = server.history[self._resource]
+        history = server.history[self.resource]
         with server.changed:
-            server.changed.wait_for(lambda: self._session.closed or len(history) > self._position)
-            if self._session.closed:
+            server.changed.wait_for(lambda: self._over() or self._has_more(history))
+            if self._over():
                 return None
             self._position += 1
             return deepcopy(history[self._position - 1])
+
+    def _has_more(self, history: list[Json]) -> bool:
+        stalled = self.resource in self._session.server.stalled
+        return not stalled and len(history) > self._position
+
+    def _over(self) -> bool:
+        return self._session.closed or self.cut

@@ -10,9 +10,12 @@ import pytest
 import yaml
 from structlog.testing import capture_logs
 
+from controller.plan import Create, Delete, Evict, Patch, Write
 from controller.reconcile import Reconciler
-from controller.resources import ETCD_STORAGES
+from controller.resources import ETCD_STORAGES, PODS, SERVICES
+from controller.writer import Writer, is_stale
 from hack.cluster.controlplane import ControlPlane, KubectlError
+from informers import ApiError
 from tests.integration.controller.conftest import (
     CRD,
     Pods,
@@ -102,6 +105,44 @@ def _refusals(storages: Storages) -> list[str]:
         and 'code="409"' in line
         and ours.search(line)
     ]
+
+
+def test_a_write_that_comes_too_late_is_told_from_other_refusals(
+    storages: Storages, namespace: str
+) -> None:
+    """By the kind that the server names: a plural mostly, but not for preconditions."""
+    writer = Writer(storages.api, namespace, lambda _resource, _version: None)
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "late", "namespace": namespace},
+        "spec": {"ports": [{"port": 80}]},
+    }
+    container = {"name": "c", "image": "example.com/none"}
+    storages.api.create(
+        PODS, {"metadata": {"name": "late"}, "spec": {"containers": [container]}}, namespace
+    )
+    writer.carry_out(Create(SERVICES, service))
+    late: tuple[Write, ...] = (
+        Create(SERVICES, service),
+        Patch(
+            SERVICES, "late", {"metadata": {"resourceVersion": "1"}, "spec": {"type": "NodePort"}}
+        ),
+        Patch(
+            SERVICES, "gone", {"metadata": {"resourceVersion": "1"}, "spec": {"type": "NodePort"}}
+        ),
+        Delete(SERVICES, "late", "another-uid", "1"),
+        Evict("late", "another-uid", "1"),
+    )
+    for write in late:
+        with pytest.raises(ApiError) as refused:
+            writer.carry_out(write)
+        assert is_stale(refused.value), (write, refused.value.details)
+    storages.create("late")
+    patch = {"metadata": {"resourceVersion": "1"}, "status": {"replicas": 1}}
+    with pytest.raises(ApiError) as refused:
+        storages.api.patch(ETCD_STORAGES, "late", patch, subresource="status")
+    assert is_stale(refused.value)
 
 
 def test_a_second_look_writes_nothing(

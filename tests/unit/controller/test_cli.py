@@ -13,7 +13,7 @@ from typing import Any, Self
 import pytest
 
 from controller import cli
-from controller.options import Options, parse_options
+from controller.options import CALL_TIMEOUT, Options, parse_options
 from workqueue import RealClock
 
 URL = ("-u", "https://core:2379")
@@ -26,9 +26,6 @@ from workqueue import RealClock
 
 class Client:
     server = "https://server"
-    def close(self):
-        print("closed", flush=True)
-
 class Controller:
     def __init__(self, *_, **__):
         pass
@@ -72,7 +69,7 @@ def test_a_signal_ends_it_in_order(number: int) -> None:
     with program() as (process, output):
         process.send_signal(number)
         assert process.wait(10) == 0
-        assert output.read() == "stopping\nclosed\n"
+        assert output.read() == "stopping\n"
 
 
 def test_a_second_signal_ends_it_at_once() -> None:
@@ -87,10 +84,6 @@ class FakeClient:
     """Stands for the connection; the controller under it is a fake as well."""
 
     server = "https://server"
-    closed = False
-
-    def close(self) -> None:
-        self.closed = True
 
 
 class FakeController:
@@ -118,7 +111,6 @@ def test_a_thread_that_died_is_an_exit_code(
     options: Options = parse_options(URL, environment={})
     before = signal.getsignal(signal.SIGTERM), threading.enumerate()
     assert cli.run(client, options, RealClock()) == code
-    assert client.closed
     assert (signal.getsignal(signal.SIGTERM), threading.enumerate()) == before
 
 
@@ -143,7 +135,8 @@ def test_main_gives_the_flags_to_what_it_starts(
     assert started["config"] == ("config of", str(tmp_path))
     assert started["options"].workers == 7
     # Fewer connections than threads that use them would make writers wait for each other.
-    assert started["pool_size"] > 7
+    assert started["pool_size"] == 7 + 1
+    assert started["timeout"] == CALL_TIMEOUT
     assert re.fullmatch(
         r"etcdproxy-controller/[\w.+]+ \(linux/\w+\) kubernetes/[0-9.]+", started["user_agent"]
     )

@@ -108,9 +108,9 @@ def test_what_was_reached_is_not_kept_however_it_was_found_out(world: World) -> 
         world.store.wrote_at(name, SERVICES, "11")
     world.reaches(SERVICES, "11")
     world.store.ensure_ready("a")
-    assert len(world.store) == 1
+    assert [*world.store._storages] == ["b"]
     assert world.store.waiting() == {}
-    assert len(world.store) == 0
+    assert world.store._storages == {}
     # A cache that then shows an older version again is a matter of the server's, not of ours.
     world.reaches(SERVICES, "10")
     assert world.behind() == ""
@@ -145,10 +145,21 @@ def test_a_kind_that_is_given_up_blocks_nobody_until_the_next_write(world: World
     for name in ("a", "b"):
         world.store.wrote_at(name, SERVICES, "11")
     world.store.wrote_at("b", REPLICA_SETS, "12")
-    world.store.give_up(SERVICES)
+    world.store.give_up(SERVICES, 0.0)
+    assert [*world.store._storages] == ["b"]
     assert (world.behind("a"), world.behind("b")) == ("", "ReplicaSet")
     world.store.wrote_at("a", SERVICES, "13")
     assert world.behind("a") == "Service"
+
+
+def test_what_was_written_only_now_is_not_given_up_with_the_rest(world: World) -> None:
+    world.store.wrote_at("a", SERVICES, "11")
+    world.clock.step(20)
+    world.store.wrote_at("b", SERVICES, "12")
+    world.clock.step(10)
+    world.store.give_up(SERVICES, 30.0)
+    assert (world.behind("a"), world.behind("b")) == ("", "Service")
+    assert world.store.waiting() == {SERVICES: 10.0}
 
 
 @pytest.fixture

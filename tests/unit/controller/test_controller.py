@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from controller import controller as module
+from controller import watchdog
 from controller.api.conditions import find_condition
 from controller.consistency import CacheBehind
 from controller.controller import EtcdStorageController
@@ -26,8 +28,9 @@ from controller.resources import (
     SECRETS,
     SERVICES,
 )
-from controller.watchdog import LOOK
+from controller.watchdog import LOOK, PATIENCE
 from informers import ApiError, ConnectionFailed, Resource, SharedIndexInformer
+from informers.shared import STOP_TIMEOUT
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.objects import (
@@ -46,6 +49,9 @@ def options(*flags: str) -> Options:
     return parse_options(["-u", CORE.urls[0], "-n", NAMESPACE, *flags], environment={})
 
 
+MODIFIED = ApiError(409, "Conflict", "modified", details={"name": "a", "kind": "services"})
+
+
 def controller_of(server: WatchServer, clock: Clock) -> EtcdStorageController:
     return EtcdStorageController(
         server.client,
@@ -62,11 +68,13 @@ class FakeReconciler:
     def __init__(self) -> None:
         self.names: list[str] = []
         self.failure: BaseException | None = None
+        self.again: float | None = None
 
-    def reconcile(self, name: str) -> None:
+    def reconcile(self, name: str) -> float | None:
         self.names.append(name)
         if self.failure is not None:
             raise self.failure
+        return self.again
 
 
 class World:
@@ -92,7 +100,7 @@ def world() -> Iterator[World]:
     world = World()
     yield world
     world.queue.shut_down()
-    world.controller._recorder.stop()
+    world.controller._recorder._sender.shutdown()
 
 
 def test_a_success_is_forgotten(world: World) -> None:
@@ -104,7 +112,7 @@ def test_a_success_is_forgotten(world: World) -> None:
 @pytest.mark.parametrize(
     ("failure", "told"),
     [
-        (ApiError(409, "Conflict", "modified"), ("debug", "cache_was_behind")),
+        (MODIFIED, ("debug", "cache_was_behind")),
         (ApiError(403, "Forbidden", "may not"), ("warning", "reconcile_failed")),
         (ConnectionFailed("https://server", "refused"), ("warning", "reconcile_failed")),
         (KeyError("metadata"), ("error", "reconcile_broke")),
@@ -131,6 +139,32 @@ def test_a_failure_comes_back_with_growing_delay(
 
     world.reconciler.failure = None
     world.process()
+    assert world.queue.num_requeues("a") == 0
+
+
+def test_a_cache_that_was_behind_ten_times_in_a_row_is_told_aloud(world: World) -> None:
+    """Somebody's object that our cache never shows, or a server that is never content."""
+    world.reconciler.failure = MODIFIED
+    with capture_logs() as logs:
+        for _ in range(11):
+            world.process()
+            world.clock.step_under(world.queue._lock, 6.0)
+            world.queue.done(world.queue.get())
+    levels = [(log["attempt"], log["log_level"]) for log in logs]
+    quiet = [(attempt, "debug") for attempt in range(1, 10)]
+    assert levels == [*quiet, (10, "warning"), (11, "warning")]
+
+
+def test_a_storage_that_is_worth_another_look_gets_it(world: World) -> None:
+    world.reconciler.again = 15.0
+    world.queue.add_rate_limited("a")
+    world.clock.step_under(world.queue._lock, 0.005)
+    assert world.controller._process_next()
+    world.clock.step_under(world.queue._lock, 14.9)
+    assert len(world.queue) == 0
+    world.clock.step_under(world.queue._lock, 0.1, waiters=0)
+    assert world.queue.get() == "a"
+    world.queue.done("a")
     assert world.queue.num_requeues("a") == 0
 
 
@@ -195,6 +229,56 @@ def test_a_name_whose_cache_is_behind_comes_back_by_itself(world: World) -> None
     world.queue.done("a")
 
 
+def test_a_wait_for_a_cache_leaves_the_name_behind_changes(world: World) -> None:
+    world.reconciler.failure = CacheBehind(SERVICES, waited=0.02)
+    world.queue.add("first", priority=LOW_PRIORITY)
+    assert world.controller._process_next()
+    world.clock.step_under(world.queue._lock, 0.02)
+    world.queue.add("changed")
+    assert [world.queue.get(), world.queue.get()] == ["changed", "first"]
+
+
+def test_a_list_that_does_not_come_is_told_of_again_and_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [["secrets", "pods"], ["secrets"], ["secrets"], []]
+
+    def wait(timeout: float, stop: threading.Event) -> list[str]:
+        assert stop is world.stop
+        world.clock.step(timeout if len(answers) > 1 else 1.0)
+        return answers.pop(0)
+
+    monkeypatch.setattr(world.controller._factory, "wait_for_cache_sync", wait)
+    with capture_logs() as logs:
+        assert world.controller._await_sync()
+    assert [(log["log_level"], log["event"], log["kinds"], log["seconds"]) for log in logs] == [
+        ("warning", "waiting_for_lists", ["secrets", "pods"], 10),
+        ("warning", "waiting_for_lists", ["secrets"], 20),
+        ("warning", "waiting_for_lists", ["secrets"], 30),
+    ]
+
+
+@pytest.mark.parametrize(("silent", "replaced"), [(True, [SERVICES]), (False, [])])
+def test_the_informers_themselves_say_which_watch_is_silent(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    silent: bool,  # noqa: FBT001 - a column of the table
+    replaced: list[Resource],
+) -> None:
+    found: list[Resource] = []
+    monkeypatch.setattr(
+        SharedIndexInformer, "reconnect", lambda informer: found.append(informer.resource)
+    )
+    seconds = PATIENCE if silent else PATIENCE - 0.1
+    monkeypatch.setattr(SharedIndexInformer, "seconds_since_last_message", lambda _: seconds)
+    world.controller._factory.informer(SERVICES, NAMESPACE).store.replace([], "10")
+    world.controller._watchdog._consistency.wrote_at("a", SERVICES, "11")
+    world.clock.step(PATIENCE)
+    with capture_logs():
+        world.controller._watchdog.look()
+    assert found == replaced
+
+
 def test_a_watch_that_owes_us_a_write_is_replaced(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,8 +337,7 @@ def test_the_workers_end_with_the_stop_and_none_has_a_name_twice(world: World) -
         work = pool.submit(world.controller._work)
         for name in "abcabc":
             world.queue.add(name)
-        while len(world.queue):
-            threading.Event().wait(0.001)
+        eventually(lambda: len(world.queue) == 0)
         world.stop.set()
         work.result(timeout=5)
     assert not [t.name for t in threading.enumerate() if t.name.startswith("worker-")]
@@ -267,9 +350,11 @@ class Running:
     def __init__(self) -> None:
         self.server = WatchServer()
         self.stop = threading.Event()
+        self.controllers: list[EtcdStorageController] = []
 
     def start(self) -> bool:
-        return controller_of(self.server, RealClock()).run(self.stop)
+        self.controllers.append(controller_of(self.server, RealClock()))
+        return self.controllers[-1].run(self.stop)
 
     def await_reason(self, reason: str, type_: str = "Deployed", name: str = "a") -> None:
         def now() -> bool:
@@ -277,6 +362,24 @@ class Running:
             return (find_condition(status, type_) or {}).get("reason") == reason
 
         eventually(now, what=f"{type_} of {name}: {reason}")
+
+    def quiet(self) -> bool:
+        """Whether all that happened so far was heard of and worked on, and nothing waits."""
+        (controller,) = self.controllers
+        queue = controller._queue
+
+        def idle() -> bool:
+            with queue._lock:
+                waiting = queue._waiting.next_ready_at()
+                return not queue._dirty and not queue._processing and waiting is None
+
+        def heard(informer: SharedIndexInformer) -> bool:
+            newest = [e["object"] for e in self.server.history[informer.resource][-1:]]
+            reached = int(informer.store.resource_version)
+            seen = all(int(obj["metadata"]["resourceVersion"]) <= reached for obj in newest)
+            return seen and informer.handler_queued_items == 0
+
+        return idle() and all(map(heard, controller._factory.informers())) and idle()
 
     def exists(self, resource: Resource, name: str) -> bool:
         return any(obj["metadata"]["name"] == name for obj in self.server.all(resource))
@@ -396,8 +499,8 @@ def test_what_the_controller_says_in_a_status_is_no_news_to_it(
     server.put(ETCD_STORAGES, etcd_storage("a"))
     with running(credentials):
         credentials.await_reason("EtcdProxyDeployed")
-        server.put(ETCD_STORAGES, etcd_storage("marker"))
-        credentials.await_reason("EtcdProxyDeployed", name="marker")
+
+        eventually(credentials.quiet)
         before = names.count("a")
         server.edit(ETCD_STORAGES, "a", lambda obj: obj["status"].update(replicas=7))
         server.put(ETCD_STORAGES, etcd_storage("later"))
@@ -415,3 +518,67 @@ def test_an_informer_that_dies_ends_the_program_as_failed(credentials: Running) 
         eventually(informer.has_synced)
         controller._informer_died(informer, RuntimeError("a bug"))
         assert run.result(timeout=10) is False
+
+
+class Hanging(WatchServer):
+    """Answers lists and watches, and no write before it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+        self.closed = threading.Event()
+
+    def close(self) -> None:
+        self.closed.set()
+
+    def create(self, *_: Any, **__: Any) -> dict[str, Any]:
+        self.asked += 1
+        self.closed.wait()
+        raise ConnectionFailed("https://server", "cut", dropped=True)
+
+
+def test_a_stop_waits_for_calls_for_a_while_and_then_cuts_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert module._DRAIN + STOP_TIMEOUT < 10
+    monkeypatch.setattr(module, "_DRAIN", 0.05)
+    found = Running()
+    server = found.server = Hanging()
+    server.put(CONFIG_MAPS, core_config_map())
+    server.put(SECRETS, core_secret())
+    for number in range(8):
+        server.put(ETCD_STORAGES, etcd_storage(f"s{number}"))
+    before = set(threading.enumerate())
+    with ThreadPoolExecutor(1) as pool, capture_logs():
+        run = pool.submit(found.start)
+        try:
+            eventually(lambda: server.asked == options().workers)
+            assert not server.closed.is_set()
+            found.stop.set()
+            assert run.result(timeout=5)
+            assert server.closed.is_set()
+        finally:
+            server.close()
+    eventually(lambda: set(threading.enumerate()) <= before, what="all threads to end")
+    # What was queued meanwhile is left to the next start.
+    assert server.asked == options().workers
+
+
+def test_a_cache_that_stalls_is_mended_and_the_storage_goes_on(
+    credentials: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOOK", 0.02)
+    monkeypatch.setattr(watchdog, "PATIENCE", 0.2)
+    server = credentials.server
+    server.put(ETCD_STORAGES, etcd_storage("a"))
+    with capture_logs() as logs, running(credentials):
+        credentials.await_reason("EtcdProxyDeployed")
+        server.stall(SERVICES)
+        server.put(ETCD_STORAGES, etcd_storage("b"))
+        credentials.await_reason("EtcdProxyDeployed", name="b")
+        # It waits for its Service to come back, and so for a new watch.
+        server.edit(ETCD_STORAGES, "b", lambda obj: obj["spec"].update(replicas=5))
+        eventually(lambda: server.peek(REPLICA_SETS, "etcd-rs-b")["spec"]["replicas"] == 5)
+    told = [(log["event"], log["kind"]) for log in logs if log["event"].startswith("write_n")]
+    assert told == [("write_not_seen_yet", "Service")]
+    assert len(server.writes) == len(set(server.writes)) + 1  # the second status of b

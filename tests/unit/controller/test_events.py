@@ -55,12 +55,18 @@ def server() -> MemoryServer:
 def recorder(server: MemoryServer) -> Iterator[EventRecorder]:
     recorder = EventRecorder(server.client, "etcdproxy-controller", Moments())
     yield recorder
-    recorder.stop()
+    end(recorder)
 
 
 def flush(recorder: EventRecorder) -> None:
     """Return once all that was recorded before has been sent."""
     recorder._sender.submit(int).result(timeout=5)
+
+
+def end(recorder: EventRecorder) -> None:
+    """Stop, and wait for the thread, as only a test has to."""
+    recorder.stop()
+    recorder._sender.shutdown()
 
 
 def test_an_event_as_kubectl_describe_wants_it(
@@ -151,7 +157,7 @@ def test_a_failing_server_harms_nothing(failure: Exception) -> None:
     server.broken = False
     recorder.record(STORAGE, normal("A", "m"))
     flush(recorder)
-    recorder.stop()
+    end(recorder)
     assert [event["count"] for event in server.all(EVENTS)] == [1]
 
 
@@ -168,7 +174,7 @@ def test_a_full_buffer_drops_and_does_not_block(monkeypatch: pytest.MonkeyPatch)
     # There is room again for those that come now.
     recorder.record(STORAGE, normal("A", "later"))
     flush(recorder)
-    recorder.stop()
+    end(recorder)
     assert [event["message"] for event in server.all(EVENTS)] == ["0", "1", "2", "later"]
 
 

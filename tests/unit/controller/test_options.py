@@ -181,6 +181,7 @@ WRONG = [
     (["--kube-api-qps", "1e9"], "--kube-api-qps"),
     (["--kube-api-qps", "1000001"], "--kube-api-qps"),
     (["--kube-api-qps", ""], "--kube-api-qps"),
+    (["--kube-api-qps", "0.000000001"], "--kube-api-qps"),
     (["--kube-api-burst", "-1"], "--kube-api-burst"),
     (["--kube-api-burst", "1.5"], "--kube-api-burst"),
     (["--kube-api-burst", "1000001"], "--kube-api-burst"),
@@ -230,6 +231,30 @@ def test_the_line_says_what_was_wrong(capsys: pytest.CaptureFixture[str]) -> Non
         with pytest.raises(SystemExit):
             parse(*given)
         assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "enough"),
+    [
+        (["--kube-api-qps", "0.1", "--workers", "2"], False),
+        (["--kube-api-qps", "0.101", "--workers", "2"], True),
+        (["--kube-api-qps", "0.101", "--workers", "3"], False),
+        # No limit at all.
+        (["--kube-api-qps", "0.1", "--kube-api-burst", "0"], True),
+        (["--kube-api-qps", "0"], True),
+    ],
+)
+def test_a_limit_by_which_every_call_would_fail_is_refused(
+    flags: list[str],
+    enough: bool,  # noqa: FBT001 - a column of the table
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if enough:
+        parse(*flags)
+        return
+    with pytest.raises(SystemExit):
+        parse(*flags)
+    assert "wait longer than the 30 s" in capsys.readouterr().err
 
 
 def test_without_a_core_there_is_nothing_to_do(capsys: pytest.CaptureFixture[str]) -> None:

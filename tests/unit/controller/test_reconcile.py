@@ -1,6 +1,7 @@
 """Whole reconciles against a server in memory: what is written, reported and told."""
 
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from controller.resources import (
     SERVICES,
 )
 from controller.writer import EVICTION_PAUSE, is_stale
-from informers import ApiError, ConnectionFailed, Resource
+from informers import ApiError, ConnectionFailed, Lister, Resource
 from tests.support.clock import FakeClock
 from tests.support.memoryserver import WATCHED, MemoryServer
 from tests.support.objects import (
@@ -332,6 +333,60 @@ def test_a_connection_that_fails_is_raised_and_writes_no_status(world: World) ->
     assert world.reconcile() == FROM_NOTHING[1:]
 
 
+def test_a_write_that_hangs_is_reported_and_raised(world: World) -> None:
+    """As when a webhook of that kind does not answer: other writes go through."""
+    hung = ConnectionFailed("https://s", "no answer in time", timed_out=True)
+    world.server.failures[f"create Service {SERVICE}"] = hung
+    with pytest.raises(ConnectionFailed):
+        world.reconcile()
+    assert world.condition() == ("False", "WriteFailed", "https://s: no answer in time")
+    world.server.failures.clear()
+    assert world.reconcile() == FROM_NOTHING[1:]
+    assert world.condition()[0] == "True"
+
+
+@pytest.mark.parametrize(
+    "details",
+    [{"name": "of-the-namespace", "kind": "resourcequotas"}, {}],
+    ids=["quota", "webhook"],
+)
+def test_a_conflict_about_another_object_is_a_failure_and_no_stale_cache(
+    world: World, details: Json
+) -> None:
+    world.server.failures[FROM_NOTHING[0]] = ApiError(409, "Conflict", "why", details=details)
+    with pytest.raises(ApiError):
+        world.reconcile()
+    assert world.condition()[1:] == ("WriteFailed", "why")
+
+
+class CatchesUp:
+    """A cache that hears of everything at the moment at which it is asked how new it is."""
+
+    def __init__(self, server: MemoryServer, lister: Lister) -> None:
+        self.server = server
+        self.lister = lister
+
+    @property
+    def resource_version(self) -> str:
+        self.server.catch_up()
+        return self.lister.resource_version
+
+
+@pytest.mark.parametrize("lagging", [ETCD_STORAGES, REPLICA_SETS, SERVICES])
+def test_a_cache_is_read_after_it_was_found_to_be_new_enough(
+    world: World, lagging: Resource
+) -> None:
+    written = world.reconciler.listers.written()
+    caches = {kind: CatchesUp(world.server, lister) for kind, lister in written.items()}
+    world.reconciler = replace(world.reconciler, consistency=ConsistencyStore(caches, FakeClock()))
+    world.server.lagging.add(lagging)
+    assert world.reconcile() == FROM_NOTHING
+    # `World.reconcile` looks for objects that a reconcile changed; here the caches move in it.
+    world.server.writes.clear()
+    world.reconciler.reconcile("etcd-name")
+    assert world.server.writes == []
+
+
 @pytest.mark.parametrize("lagging", [ETCD_STORAGES, REPLICA_SETS, SERVICES])
 def test_a_cache_that_has_not_seen_our_writes_is_not_read(world: World, lagging: Resource) -> None:
     world.server.lagging.add(lagging)
@@ -407,7 +462,7 @@ def test_a_storage_that_is_gone_leaves_nothing_behind(deployed: World) -> None:
     wait(deployed, SERVICES)
     deployed.server.catch_up()
     assert deployed.reconcile() == []
-    assert len(deployed.consistency) == 0
+    assert deployed.consistency.waiting() == {}
 
 
 def test_a_patch_made_for_an_older_version_writes_no_status(deployed: World) -> None:

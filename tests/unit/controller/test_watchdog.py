@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 from structlog.testing import capture_logs
 
-from controller.consistency import ConsistencyStore
+from controller.consistency import CacheBehind, ConsistencyStore
 from controller.resources import REPLICA_SETS, SERVICES
 from controller.watchdog import GIVE_UP, PATIENCE, Watchdog
 from informers import Resource
@@ -17,13 +17,34 @@ class FakeCache:
     resource_version: str = "10"
 
 
+class FakeWatch:
+    """Silent since the last `message`."""
+
+    def __init__(self, resource: Resource, clock: FakeClock, replaced: list[Resource]) -> None:
+        self.resource = resource
+        self.clock = clock
+        self.replaced = replaced
+        self.message()
+
+    def message(self) -> None:
+        self.last = self.clock.monotonic()
+
+    def seconds_since_last_message(self) -> float:
+        return self.clock.monotonic() - self.last
+
+    def reconnect(self) -> None:
+        self.replaced.append(self.resource)
+
+
 class World:
     def __init__(self) -> None:
         self.clock = FakeClock()
-        self.caches = {kind: FakeCache() for kind in (REPLICA_SETS, SERVICES)}
+        kinds = (REPLICA_SETS, SERVICES)
+        self.caches = {kind: FakeCache() for kind in kinds}
         self.store = ConsistencyStore(self.caches, self.clock)
         self.replaced: list[Resource] = []
-        self.dog = Watchdog(self.store, self.replaced.append, self.clock)
+        self.watches = {kind: FakeWatch(kind, self.clock, self.replaced) for kind in kinds}
+        self.dog = Watchdog(self.store, self.watches, self.clock)
 
     def write(self, resource: Resource, version: str = "11", name: str = "a") -> None:
         self.store.wrote_at(name, resource, version)
@@ -69,6 +90,16 @@ def test_the_next_watch_gets_its_time_as_well(world: World) -> None:
     assert world.after(PATIENCE) == [SERVICES]
 
 
+def test_a_watch_that_is_in_the_midst_of_something_is_left_to_it(world: World) -> None:
+    """A list that takes minutes, which would begin anew each time."""
+    world.write(SERVICES)
+    for _ in range(9):
+        assert world.after(PATIENCE - 0.1) == []
+        world.watches[SERVICES].message()
+    assert world.after(PATIENCE - 0.1) == []
+    assert world.after(0.1) == [SERVICES]
+
+
 def test_each_kind_is_judged_by_itself(world: World) -> None:
     world.write(SERVICES)
     world.clock.step(PATIENCE / 2)
@@ -86,3 +117,13 @@ def test_what_never_comes_is_given_up(world: World) -> None:
     assert [log["event"] for log in logs] == ["write_never_seen"]
     world.store.ensure_ready("a")
     assert world.after(GIVE_UP) == []
+
+
+def test_what_is_new_is_waited_for_when_the_old_is_given_up(world: World) -> None:
+    world.write(SERVICES)
+    world.clock.step(GIVE_UP - 0.1)
+    world.write(SERVICES, "12", "b")
+    assert world.after(0.1) == []
+    world.store.ensure_ready("a")
+    with pytest.raises(CacheBehind):
+        world.store.ensure_ready("b")

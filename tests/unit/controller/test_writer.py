@@ -130,9 +130,16 @@ def test_a_budget_that_refuses_is_no_failure_of_the_write(
 @pytest.mark.parametrize(
     ("error", "stale"),
     [
-        (ApiError(409, "Conflict", "modified"), True),
-        (ApiError(409, "AlreadyExists", "there"), True),
+        (ApiError(409, "Conflict", "old", details={"name": "x", "kind": "replicasets"}), True),
+        (ApiError(409, "Conflict", "old", details={"name": "x", "kind": "etcdstorages"}), True),
+        # As a precondition's failure has it.
+        (ApiError(409, "Conflict", "old", details={"name": "x", "kind": "Pod"}), True),
+        (ApiError(409, "AlreadyExists", "x", details={"name": "x", "kind": "services"}), True),
         (ApiError(404, "NotFound", "x", details={"name": "x", "kind": "services"}), True),
+        # Not the object: a quota that cannot be counted, a webhook that refuses so.
+        (ApiError(409, "Conflict", "q", details={"name": "q", "kind": "resourcequotas"}), False),
+        (ApiError(409, "Conflict", "admission webhook denied the request"), False),
+        (ApiError(409, "AlreadyExists", "admission webhook denied the request"), False),
         # The namespace is missing, or the path is not served at all: somebody has to act.
         (ApiError(404, "NotFound", "n", details={"name": "n", "kind": "namespaces"}), False),
         (ApiError(404, "NotFound", "the server could not find the requested resource"), False),
