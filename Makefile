@@ -5,6 +5,8 @@ RUN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
+# In order also with -j: conformance reads what the suites before it leave.
+.NOTPARALLEL:
 .PHONY: help compile lint format type unit integration conformance test e2e image demo demo-down bench-informers control-plane clean
 
 help: ## Print this

@@ -6,6 +6,7 @@ that waits for the next to be due and adds it.
 
 import heapq
 import itertools
+import math
 import threading
 from typing import Final, Generic
 
@@ -75,6 +76,8 @@ class _WaitingItems(Generic[K]):
 class DelayingQueue(Queue[K]):
     """A `Queue` with `add_after`. Has a thread, which a shutdown ends.
 
+    Should that thread die, which takes metrics or a clock that raise, `get` raises RuntimeError.
+
     Unlike client-go's, `add_after` never blocks on a full intake, and a shutdown with drain ends
     the thread as promptly as one without.
     """
@@ -90,7 +93,7 @@ class DelayingQueue(Queue[K]):
         self._waiting: _WaitingItems[K] = _WaitingItems()
         self._wake = threading.Condition(self._lock)
         self._thread = threading.Thread(
-            target=self._add_when_ready, name=f"{name or 'workqueue'}-delaying", daemon=True
+            target=self._run, name=f"{name or 'workqueue'}-delaying", daemon=True
         )
         self._thread.start()
 
@@ -102,8 +105,10 @@ class DelayingQueue(Queue[K]):
         cancel the wait: the item comes now and then again.
 
         Without a `priority` an item that is added by the worker who has it, so before `done`,
-        keeps the one that it came with; any other gets 0.
+        keeps the one that it came with; any other gets 0. Raises ValueError if `delay` is NaN.
         """
+        if math.isnan(delay):
+            raise ValueError("the delay is nan: not a number of seconds")
         with self._lock:
             if self._shutting_down:
                 return
@@ -131,6 +136,12 @@ class DelayingQueue(Queue[K]):
         self._waiting.insert(item, ready_at, priority)
         if self._waiting.next_ready_at() != before:
             self._wake.notify()
+
+    def _run(self) -> None:
+        try:
+            self._add_when_ready()
+        except BaseException as failure:  # noqa: BLE001 - nothing may end the thread unseen
+            self._fail(failure)
 
     def _add_when_ready(self) -> None:
         with self._lock:

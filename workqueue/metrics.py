@@ -72,9 +72,16 @@ class PrometheusMetricsProvider:
         self.retries = Counter(
             "workqueue_retries_total", "Items to be tried again", _LABELS, registry=registry
         )
+        self._names: set[str] = set()
 
     def queue_metrics(self, name: str, clock: Clock) -> "PrometheusQueueMetrics":
-        """The series of one queue; `name` must be its alone."""
+        """The series of one queue. Raises ValueError if another has, or had, this `name`.
+
+        Two would add up in the counters and hide each other in the gauges about present items.
+        """
+        if name in self._names:
+            raise ValueError(f"there is a queue named {name!r} already")
+        self._names.add(name)
         return PrometheusQueueMetrics(self, name, clock)
 
 

@@ -44,7 +44,10 @@ class QueueMetrics(Protocol):
 
 
 class MetricsProvider(Protocol):
-    """Makes the metrics of a queue; asked once by each queue that has a name."""
+    """Makes the metrics of a queue; asked once by each queue that has a name.
+
+    What they raise is raised by the queue's methods, and ends the thread of a `DelayingQueue`.
+    """
 
     def queue_metrics(self, name: str, clock: Clock) -> QueueMetrics: ...
 
@@ -82,6 +85,7 @@ class Queue(Generic[K]):
         self._processing: dict[K, int] = {}
         self._shutting_down = False
         self._draining = False
+        self._failure: BaseException | None = None
 
     def __len__(self) -> int:
         """How many keys are ready to be handed out. Old news at once: good for a log line."""
@@ -114,11 +118,13 @@ class Queue(Generic[K]):
                 self._enqueue(item, priority)
 
     def get(self) -> K:
-        """Wait for the next item, and take it until `done`. Raises `ShutDown` at the end."""
+        """Wait for the next item, and take it until `done`. Raises `ShutDown` at the end.
+
+        Raises RuntimeError, whatever is queued, if the thread that adds delayed items has died:
+        without it items would be lost unseen, so the worker should end, and the program with it.
+        """
         with self._lock:
-            while not self._queue:
-                if self._shutting_down:
-                    raise ShutDown
+            while not self._has_item():
                 self._await_item()
             item = self._queue.pop()
             self._processing[item] = self._dirty.pop(item)
@@ -178,6 +184,20 @@ class Queue(Generic[K]):
         self._queue.push(item, priority)
         if self._idle:
             self._available.notify()
+
+    def _has_item(self) -> bool:
+        """Whether there is an item to hand out; raises what `get` does if there never will be."""
+        if self._failure is not None:
+            raise RuntimeError("no delayed item will come any more") from self._failure
+        if not self._queue and self._shutting_down:
+            raise ShutDown
+        return bool(self._queue)
+
+    def _fail(self, failure: BaseException) -> None:
+        """Let `get` raise because of `failure` from now on, also for who waits in it."""
+        with self._lock:
+            self._failure = failure
+            self._available.notify_all()
 
     def _await_item(self) -> None:
         self._idle += 1

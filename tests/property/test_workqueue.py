@@ -13,10 +13,16 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
-from workqueue import DelayingQueue, ShutDown
+from workqueue import (
+    DelayingQueue,
+    ItemExponentialFailureRateLimiter,
+    RateLimitingQueue,
+    ShutDown,
+)
 
 KEYS = st.sampled_from("abcde")
 SECONDS = st.sampled_from([0, 1, 2, 3, 5, 12, 25])
+LONGEST_RETRY = 8.0
 PRIORITIES = st.sampled_from([0, 0, 0, -100, -1, 1])
 OPTIONAL_PRIORITIES = st.sampled_from([None, None, 0, -100, 1])
 
@@ -28,17 +34,20 @@ class QueueMachine(RuleBasedStateMachine):
     and its turn among those of the same priority; the keys that are taken with the priority that
     they came with, and of these the dirty ones with the highest that was asked for since; and for
     each waiting key the time that it is due, its turn among those of the same time, its priority.
+    Besides, how often each key failed since it was last forgotten.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = FakeClock()
-        self.queue: DelayingQueue[str] = DelayingQueue(clock=self.clock)
+        limiter = ItemExponentialFailureRateLimiter[str](1.0, LONGEST_RETRY)
+        self.queue = RateLimitingQueue(limiter, clock=self.clock)
         self.turns = itertools.count()
         self.ready: dict[str, tuple[int, int]] = {}
         self.taken: dict[str, int] = {}
         self.dirty: dict[str, int] = {}
         self.due: dict[str, tuple[float, int, int]] = {}
+        self.failures: Counter[str] = Counter()
         self.adds: Counter[str] = Counter()
         self.deliveries: Counter[str] = Counter()
         self.owed: set[str] = set()
@@ -52,13 +61,23 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(key=KEYS, delay=SECONDS, priority=OPTIONAL_PRIORITIES)
     def add_after(self, key: str, delay: int, priority: int | None) -> None:
         self.queue.add_after(key, delay, priority=priority)
-        self.adds[key] += 1
-        if priority is None:
-            priority = self.taken.get(key, 0)
-        if delay == 0:
-            self.becomes_dirty(key, priority)
-        else:
-            self.waits(key, self.clock.monotonic() + delay, priority)
+        self.comes_after(key, delay, priority)
+
+    @precondition(lambda self: self.ready)
+    @rule(data=st.data(), delay=SECONDS)
+    def add_after_what_is_in_line(self, data: st.DataObject, delay: int) -> None:
+        self.add_after(data.draw(st.sampled_from(sorted(self.ready))), delay, None)
+
+    @rule(key=KEYS)
+    def add_rate_limited(self, key: str) -> None:
+        self.queue.add_rate_limited(key)
+        self.comes_after(key, min(2 ** self.failures[key], LONGEST_RETRY), None)
+        self.failures[key] += 1
+
+    @rule(key=KEYS)
+    def forget(self, key: str) -> None:
+        self.queue.forget(key)
+        self.failures[key] = 0
 
     @rule(seconds=SECONDS)
     def time_passes(self, seconds: int) -> None:
@@ -94,6 +113,10 @@ class QueueMachine(RuleBasedStateMachine):
         assert len(self.queue) == len(self.ready)
 
     @invariant()
+    def failures_are_counted(self) -> None:
+        assert all(self.queue.num_requeues(key) == n for key, n in self.failures.items())
+
+    @invariant()
     def nothing_comes_more_often_than_it_was_added(self) -> None:
         assert self.deliveries <= self.adds
 
@@ -120,6 +143,15 @@ class QueueMachine(RuleBasedStateMachine):
         elif key not in self.ready or self.ready[key][0] > -priority:
             self.ready[key] = -priority, next(self.turns)
 
+    def comes_after(self, key: str, delay: float, priority: int | None) -> None:
+        self.adds[key] += 1
+        if priority is None:
+            priority = self.taken.get(key, 0)
+        if delay == 0:
+            self.becomes_dirty(key, priority)
+        else:
+            self.waits(key, self.clock.monotonic() + delay, priority)
+
     def waits(self, key: str, ready_at: float, priority: int) -> None:
         turn = next(self.turns)
         if key in self.due:
@@ -134,7 +166,7 @@ class QueueMachine(RuleBasedStateMachine):
             self.ready[key] = -self.dirty.pop(key), next(self.turns)
 
 
-QueueMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=40, deadline=None)
 TestQueueAgainstItsModel = QueueMachine.TestCase
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -27,18 +28,26 @@ SECTIONS = {
 }
 """The behaviours that are to be accounted for."""
 
+CODE = ("controller", "informers", "workqueue", "hack", "tests")
+"""Folders whose modules decide what a test says: a report from before a change tells nothing."""
+
 _LINE = re.compile(r"- B(\d+) (.+)")
-_NODE = re.compile(r"`(tests/[^`]+\.py::[^`]+)`")
+_NODE = re.compile(r"`(tests/[\w/]+\.py::(?:\w+::)?\w+)`")
+_LIKE_A_NODE = re.compile(r"\S*(?:::|\.py)\S*")
 _WHY_NOT = "Not here: "
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One behaviour: its number, the tests that show it, and whether a reason stands instead."""
+    """One behaviour: its number, the tests that show it, and whether a reason stands instead.
+
+    `misspelt` are words that look like tests to a reader, but not like node ids in backticks.
+    """
 
     number: int
     tests: tuple[str, ...]
     excused: bool
+    misspelt: tuple[str, ...] = ()
 
     @property
     def answered(self) -> bool:
@@ -49,11 +58,32 @@ class Line:
 def read(text: str) -> list[Line]:
     """Parse the document's lines, in order."""
     found = (_LINE.fullmatch(line) for line in text.splitlines())
-    return [
-        Line(int(match[1]), tuple(_NODE.findall(match[2])), _WHY_NOT in match[2])
-        for match in found
-        if match
-    ]
+    return [_line(int(match[1]), match[2]) for match in found if match]
+
+
+def _line(number: int, text: str) -> Line:
+    rest = _NODE.sub("", text)
+    misspelt = tuple(_LIKE_A_NODE.findall(rest))
+    return Line(number, tuple(_NODE.findall(text)), _WHY_NOT in text, misspelt)
+
+
+def unread(text: str) -> list[str]:
+    """Lines under the sections' headings that `read` passes over, though they are not empty."""
+    _, heading, sections = text.partition("\n## ")
+    lines = (heading + sections).splitlines()
+    return [line for line in lines if line[:3] not in {"", "## "} and not _LINE.fullmatch(line)]
+
+
+def outdated(reports: Iterable[Path], modules: Iterable[Path]) -> list[str]:
+    """Names of the reports of runs that began before the last change of one of `modules`."""
+    changed = max(module.stat().st_mtime for module in modules)
+    return [report.name for report in reports if _began_at(report) < changed]
+
+
+def _began_at(report: Path) -> float:
+    """Seconds since the epoch."""
+    suites = ET.parse(report).iter("testsuite")  # noqa: S314 - our own pytest wrote it
+    return min(datetime.fromisoformat(suite.attrib["timestamp"]).timestamp() for suite in suites)
 
 
 def passed(reports: Iterable[Path]) -> set[str]:
@@ -68,8 +98,13 @@ def passed(reports: Iterable[Path]) -> set[str]:
 
 
 def _node(case: ET.Element) -> str:
-    """Put together what JUnit's format takes apart: dotted module and class, then the name."""
+    """Put together what JUnit's format takes apart: dotted module and class, then the name.
+
+    A module that could not be imported has no class name, and is its own name.
+    """
     parts = case.attrib["classname"].split(".")
-    test = next(i for i, part in enumerate(parts) if part.startswith("test_"))
+    test = next((i for i, part in enumerate(parts) if part.startswith("test_")), None)
+    if test is None:
+        return case.attrib["name"]
     path = "/".join(parts[: test + 1]) + ".py"
     return "::".join([path, *parts[test + 1 :], case.attrib["name"].partition("[")[0]])

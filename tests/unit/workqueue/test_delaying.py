@@ -2,13 +2,14 @@
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
+from workqueue.clock import Clock, RealClock
 from workqueue.delaying import DelayingQueue, _WaitingItems
 from workqueue.queue import ShutDown
 
@@ -100,13 +101,89 @@ def test_a_delay_without_end_holds_up_nothing(queue: DelayingQueue[str], step: S
     assert [step(99.0), step(1.0), step(1e9)] == [[], ["a"], []]
 
 
-def test_a_waiting_worker_gets_a_delayed_item_in_real_time() -> None:
-    queue: DelayingQueue[str] = DelayingQueue()
-    queue.add_after("never", math.inf)
-    queue.add_after("late", 0.004)
-    queue.add_after("early", 0.001)
-    assert [queue.get(), queue.get()] == ["early", "late"]
-    queue.shut_down()
+class WaitsClock(RealClock):
+    """Waits in earnest, so that nothing but a notification ends a wait early, and says how long.
+
+    The caller has the lock when a wait is noted, and gives it up by waiting only: whoever sees the
+    note and then takes the lock comes upon a thread that waits.
+    """
+
+    def __init__(self) -> None:
+        self.waits: list[float] = []
+
+    def wait_on(self, condition: threading.Condition, timeout: float | None) -> bool:
+        assert timeout is not None
+        self.waits.append(timeout)
+        return super().wait_on(condition, timeout)
+
+
+@pytest.mark.parametrize("waiting", [None, 3600.0, math.inf])
+def test_an_item_that_is_due_earlier_wakes_the_thread(
+    pool: ThreadPoolExecutor, waiting: float | None
+) -> None:
+    clock = WaitsClock()
+    queue: DelayingQueue[str] = DelayingQueue(clock=clock)
+    try:
+        eventually(lambda: len(clock.waits) == 1)
+        if waiting is not None:
+            queue.add_after("late", waiting)
+            eventually(lambda: len(clock.waits) == 2)
+        queue.add_after("early", 0.001)
+        assert pool.submit(queue.get).result(timeout=2) == "early"
+    finally:
+        queue.shut_down()
+
+
+@pytest.mark.parametrize("delay", [10.5, math.inf])
+def test_no_single_wait_is_longer_than_ten_seconds(delay: float) -> None:
+    clock = WaitsClock()
+    queue: DelayingQueue[str] = DelayingQueue(clock=clock)
+    try:
+        eventually(lambda: len(clock.waits) == 1)
+        queue.add_after("a", delay)
+        eventually(lambda: len(clock.waits) == 2)
+    finally:
+        queue.shut_down()
+    assert clock.waits == [10.0, 10.0]
+
+
+class BrokenMetrics:
+    """Metrics of which the adds fail."""
+
+    def queue_metrics(self, name: str, clock: Clock) -> "BrokenMetrics":  # noqa: ARG002
+        return self
+
+    def add(self, item: Hashable) -> None:
+        raise ZeroDivisionError(item)
+
+    def get(self, item: Hashable) -> None: ...
+    def done(self, item: Hashable) -> None: ...
+    def retry(self) -> None: ...
+
+
+def test_the_death_of_the_thread_is_told_to_every_worker(
+    clock: FakeClock, pool: ThreadPoolExecutor
+) -> None:
+    queue: DelayingQueue[str] = DelayingQueue("storages", clock=clock, metrics=BrokenMetrics())
+    workers = [pool.submit(queue.get) for _ in range(2)]
+    eventually(lambda: queue._idle == 2)
+    queue.add_after("a", 5.0)
+    clock.await_waiters()
+    clock.step(5.0)
+    try:
+        for worker in [*workers, pool.submit(queue.get)]:
+            with pytest.raises(RuntimeError, match="no delayed item will come any more") as told:
+                worker.result(timeout=2)
+            assert isinstance(told.value.__cause__, ZeroDivisionError)
+    finally:
+        queue.shut_down()
+
+
+def test_a_delay_that_is_no_number_is_refused(queue: DelayingQueue[str], step: Step) -> None:
+    with pytest.raises(ValueError, match="nan"):
+        queue.add_after("a", math.nan)
+    queue.add_after("b", 1.0)
+    assert step(1.0) == ["b"]
 
 
 def test_shutdown_ends_the_thread_and_drops_what_waits(
@@ -171,6 +248,17 @@ def test_the_higher_priority_of_adding_now_is_not_for_the_wait(
     clock.step_under(queue._lock, 5.0)
     queue.add("b")
     assert [queue.get(), queue.get()] == ["b", "a"]
+
+
+def test_an_item_that_waits_in_line_has_no_priority_to_keep(
+    queue: DelayingQueue[str], clock: FakeClock
+) -> None:
+    queue.add("a", priority=-1)
+    queue.add_after("a", 5.0)
+    queue.done(queue.get())
+    clock.step_under(queue._lock, 5.0)
+    queue.add("b")
+    assert [queue.get(), queue.get()] == ["a", "b"]
 
 
 @pytest.mark.parametrize("delay", [0.0, 5.0])

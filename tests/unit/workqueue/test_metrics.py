@@ -158,6 +158,12 @@ def test_buckets_are_those_of_the_original(
     assert len(BUCKETS) == 10
 
 
+def test_a_name_is_for_one_queue(provider: PrometheusMetricsProvider, clock: FakeClock) -> None:
+    provider.queue_metrics("storages", clock)
+    with pytest.raises(ValueError, match="storages"):
+        provider.queue_metrics("storages", clock)
+
+
 def test_queues_are_told_apart_by_name_and_those_without_are_left_out(
     registry: CollectorRegistry, provider: PrometheusMetricsProvider, clock: FakeClock
 ) -> None:
