@@ -10,8 +10,11 @@ from hack.cluster import arguments, binaries, components
 from hack.cluster.arguments import Settings
 from hack.cluster.controlplane import ControlPlane
 from informers import Client, SharedInformerFactory, load_config
+from tests.support.sockets import no_stray_sockets
 from tests.support.watched import NAMESPACE, NAMESPACES, HurriedClock
 from workqueue.clock import RealClock
+
+_no_stray_sockets = pytest.fixture(autouse=True)(no_stray_sockets)
 
 # Without a watch cache its watches end at etcd, and it has no streaming lists: the other half
 # of what an informer may meet.

@@ -1,5 +1,6 @@
 """The program around the controller: exit codes, signals, one line for a wrong kubeconfig."""
 
+import gc
 import re
 import signal
 import subprocess
@@ -14,7 +15,10 @@ import pytest
 
 from controller import cli
 from controller.options import CALL_TIMEOUT, Options, parse_options
+from tests.support.collector import same_thresholds
 from workqueue import RealClock
+
+_same_thresholds = pytest.fixture(autouse=True)(same_thresholds)
 
 URL = ("-u", "https://core:2379")
 
@@ -141,6 +145,7 @@ def test_main_gives_the_flags_to_what_it_starts(
         r"etcdproxy-controller/[\w.+]+ \(linux/\w+\) kubernetes/[0-9.]+", started["user_agent"]
     )
     assert started["throttle"] is None
+    assert gc.get_threshold()[0] == 50_000
 
 
 @pytest.mark.parametrize(

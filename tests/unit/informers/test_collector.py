@@ -1,25 +1,21 @@
 import gc
-from collections.abc import Iterator
 
 import orjson
 import pytest
 
 from informers.collector import relax_collector
+from tests.support.collector import same_thresholds
 
 LINE = orjson.dumps({"metadata": {"labels": {"a": ["b"]}}})
 
 
-@pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:
-    threshold = gc.get_threshold()
-    gc.collect()
-    yield
-    gc.set_threshold(*threshold)
+_same_thresholds = pytest.fixture(autouse=True)(same_thresholds)
 
 
 def collections_during_a_list() -> int:
     """How many collections a list of some thousand objects starts."""
     started: list[str] = []
+    gc.collect()
 
     def note(phase: str, _info: dict[str, int]) -> None:
         started.append(phase)

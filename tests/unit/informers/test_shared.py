@@ -16,7 +16,7 @@ from informers.errors import ConnectionFailed
 from informers.handlers import ResourceEventHandlerFuncs
 from informers.processing import apply
 from informers.shared import STOP_TIMEOUT, SharedIndexInformer
-from informers.store import Object
+from informers.store import IndexFunc, Object
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.fakesource import FakeSource
@@ -394,6 +394,18 @@ class TestStart:
         assert isinstance(informer.last_error, ConnectionFailed)
 
 
+def hangs_on_c(gate: threading.Event, reached: threading.Event) -> IndexFunc:
+    """An index function that sets `reached` when it is given "c", and waits for `gate`."""
+
+    def index(obj: Object) -> list[str]:
+        if obj["metadata"]["name"] == "c" and not gate.is_set():
+            reached.set()
+            assert gate.wait(5)
+        return []
+
+    return index
+
+
 class TestStop:
     def test_ends_all_threads_and_takes_no_more(self, make: Make) -> None:
         informer, picture = make(), Picture()
@@ -455,16 +467,9 @@ class TestStop:
         assert len(slow.events) <= 1
 
     def test_ends_handlers_after_what_feeds_them(self, make: Make, source: FakeSource) -> None:
-        gate, reached, picture = threading.Event(), threading.Event(), Picture()
-
-        def wait_for_c(obj: Object) -> list[str]:
-            if obj["metadata"]["name"] == "c" and not gate.is_set():
-                reached.set()
-                assert gate.wait(5)
-            return []
-
-        informer = make(indexers={"slow": wait_for_c})
-        registration = informer.add_event_handler(picture)
+        gate, reached = threading.Event(), threading.Event()
+        informer = make(indexers={"slow": hangs_on_c(gate, reached)})
+        registration = informer.add_event_handler(Picture())
         informer.start()
         eventually(registration.has_synced)
         source.write("c", 1)
@@ -484,16 +489,9 @@ class TestStop:
     def test_does_not_wait_for_an_index_function_that_hangs(
         self, make: Make, source: FakeSource
     ) -> None:
-        gate, reached, picture = threading.Event(), threading.Event(), Picture()
-
-        def hang_on_c(obj: Object) -> list[str]:
-            if obj["metadata"]["name"] == "c":
-                reached.set()
-                gate.wait(5)
-            return []
-
-        informer = make(indexers={"slow": hang_on_c})
-        registration = informer.add_event_handler(picture)
+        gate, reached = threading.Event(), threading.Event()
+        informer = make(indexers={"slow": hangs_on_c(gate, reached)})
+        registration = informer.add_event_handler(Picture())
         informer.start()
         eventually(registration.has_synced)
         source.write("c", 1)

@@ -1,6 +1,5 @@
 """A replay server in this process, and the collector as it was."""
 
-import gc
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +8,12 @@ import pytest
 
 from hack.bench.replay import Recording, ReplayServer
 from hack.bench.subjects import kubeconfig_of
+from tests.support.collector import same_thresholds
+
+_same_thresholds = pytest.fixture(autouse=True)(same_thresholds)
 
 OBJECTS = 20
 EVENTS = 150
-
-
-@pytest.fixture(autouse=True)
-def _threshold() -> Iterator[None]:
-    before = gc.get_threshold()
-    yield
-    gc.set_threshold(*before)
 
 
 @pytest.fixture
