@@ -33,6 +33,21 @@ class Tls:
         return self if _content(configuration) == self.content else Tls.read(configuration)
 
 
+class _Socket(ssl.SSLSocket):
+    """Closes itself if the server has cut the connection before the handshake could begin.
+
+    `wrap_socket` finds that out by this call. Before Python 3.13 it then forgets the socket, which
+    stays open for as long as anybody keeps the exception.
+    """
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
+        try:
+            return super().recv(buflen, flags)
+        except ConnectionError:
+            self.close()
+            raise
+
+
 def files(configuration: Configuration) -> tuple[str | None, ...]:
     """The files that count: CA, certificate and key, each None if there is none."""
     return configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file
@@ -51,6 +66,7 @@ def _context(configuration: Configuration) -> ssl.SSLContext:
             context.load_default_certs()
     else:
         context = create_urllib3_context(cert_reqs=ssl.CERT_NONE)
+    context.sslsocket_class = _Socket
     if configuration.cert_file:
         # Without a password OpenSSL would ask for one at the terminal.
         context.load_cert_chain(configuration.cert_file, configuration.key_file, password="")

@@ -44,6 +44,8 @@ class Watch:
         traceback: TracebackType | None,
     ) -> None:
         self._response.close()
+        # Or else the garbage collector does it, while the pool may have its fill again.
+        self._response.release_conn()
 
     def __iter__(self) -> Iterator[Event]:
         return self

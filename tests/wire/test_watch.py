@@ -1,5 +1,6 @@
 """Watches over real sockets, from the bytes of a chunk to the store of an informer."""
 
+import gc
 import json
 import random
 import socket
@@ -229,6 +230,24 @@ def test_a_reader_that_leaves_early_leaves_the_watch_open(connect: Connect) -> N
         left.set()
         rest = [(kind, version) for kind, _, version in reader.read(watch)]
     assert rest == [("MODIFIED", "3")]
+
+
+def test_a_watch_that_was_left_keeps_nothing_of_the_pool(
+    connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Until the collector finds it, at any time: urllib3 would then warn that its pool is full."""
+    with ApiServer(silence, silence) as server:
+        session = connect(server).session()
+        with open_watch(session) as first:
+            assert next(first) == ADDED
+        with open_watch(session) as second:
+            assert next(second) == ADDED
+            del first
+            gc.collect()
+        del second
+        gc.collect()
+        session.close()
+    assert caplog.messages == []
 
 
 # -- from here on with an informer on top

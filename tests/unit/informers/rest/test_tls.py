@@ -1,12 +1,17 @@
 """Files that become a context, and what does not replace one that is good."""
 
+import os
+import socket
 import ssl
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from kubernetes.client import Configuration
 
 from informers.rest.tls import Tls
+from tests.support.eventually import eventually
 from tests.support.tls import authority, pair, write_pair
 
 
@@ -88,3 +93,35 @@ def test_a_pair_counts_once_both_halves_are_there(
 
 def test_the_key_is_never_shown(configuration: Configuration) -> None:
     assert "PRIVATE" not in repr(Tls.read(configuration))
+
+
+@pytest.fixture
+def reset() -> Iterator[socket.socket]:
+    """The near end of a connection that the far end has cut, as the death of a server does."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        near = socket.create_connection(listener.getsockname())
+        far, _ = listener.accept()
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        far.close()
+    with near:
+        eventually(lambda: not has_peer(near))
+        yield near
+
+
+def has_peer(sock: socket.socket) -> bool:
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def test_a_connection_lost_before_the_handshake_is_closed(reset: socket.socket) -> None:
+    context = Tls.read(Configuration()).context
+    descriptor = reset.fileno()
+    with pytest.raises(ConnectionResetError) as caught:
+        context.wrap_socket(reset, server_hostname="127.0.0.1")
+    # Looked at while the exception is kept, and with it whatever its frames hold.
+    assert caught.value.__traceback__
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
