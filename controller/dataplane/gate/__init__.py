@@ -1,0 +1,24 @@
+"""The gate: an Envoy in every pod that lets through a storage's own requests, and nothing else.
+
+A pure function from a `Gate` to the files that Envoy reads and its command line.
+"""
+
+from controller.dataplane.gate.bootstrap import CONFIG_FILE, arguments, files
+from controller.dataplane.gate.limits import DRAIN_SECONDS, MEMORY_LIMIT_MIB
+from controller.dataplane.gate.model import Folders, Gate, Ports
+from controller.dataplane.gate.probe import LIVE_PATH, METRICS_PATH, READY_PATH, drain_path
+
+__all__ = [
+    "CONFIG_FILE",
+    "DRAIN_SECONDS",
+    "LIVE_PATH",
+    "MEMORY_LIMIT_MIB",
+    "METRICS_PATH",
+    "READY_PATH",
+    "Folders",
+    "Gate",
+    "Ports",
+    "arguments",
+    "drain_path",
+    "files",
+]

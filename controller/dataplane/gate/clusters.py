@@ -1,0 +1,189 @@
+"""Where the gate sends: to the core, to grpc-proxy, and to its own administration.
+
+Readiness is a health check of where the clients' requests go first, and a read through to the
+core: `KV/Range` of one key of the storage. grpc-proxy's own `/health` says yes while every read
+is denied.
+"""
+
+from typing import Final
+
+from controller.dataplane.gate import limits
+from controller.dataplane.gate.addresses import host_and_port
+from controller.dataplane.gate.model import ADMIN, CORE, PROXY, Gate, Json, socket_address, typed
+from controller.dataplane.gate.tls import towards_core
+
+HEALTH_KEY: Final = "health"
+"""Under the storage's prefix; it need not exist. etcdctl's own check reads a key of this name."""
+
+
+def clusters(gate: Gate) -> list[Json]:
+    """Return the clusters of this gate's mode."""
+    core = _core(gate)
+    if gate.direct:
+        return [core | _health_checks(gate.prefix + HEALTH_KEY), _admin(gate)]
+    return [core, _proxy(gate) | _health_checks(HEALTH_KEY), _admin(gate)]
+
+
+def entrance(gate: Gate) -> str:
+    """Return the cluster that the clients' requests go to."""
+    return CORE if gate.direct else PROXY
+
+
+def _core(gate: Gate) -> Json:
+    """Spread over all addresses of all URLs, but for those that cannot be reached."""
+    tls = gate.core_urls[0].startswith("https:")
+    endpoints = [_endpoint(*host_and_port(url), member=url) for url in gate.core_urls]
+    sockets = [
+        {"name": url, "match": {"member": url}, "transport_socket": towards_core(gate, url)}
+        for url in gate.core_urls
+    ]
+    return {
+        **_http2_cluster(CORE, endpoints),
+        "cluster_type": _resolved(),
+        "outlier_detection": _unreachable(),
+        **({"transport_socket_matches": sockets} if tls else {}),
+    }
+
+
+def _resolved() -> Json:
+    """Resolve the names of the core again and again; every address is a member."""
+    config = {
+        "dns_lookup_family": "V4_PREFERRED",
+        "dns_refresh_rate": f"{limits.DNS_REFRESH}s",
+        "dns_failure_refresh_rate": {"base_interval": "1s", "max_interval": "10s"},
+    }
+    message = "envoy.extensions.clusters.dns.v3.DnsCluster"
+    return {"name": "envoy.cluster.dns", "typed_config": typed(message, **config)}
+
+
+def _proxy(gate: Gate) -> Json:
+    endpoints = [_endpoint("127.0.0.1", gate.ports.proxy)]
+    return {**_http2_cluster(PROXY, endpoints), "type": "STATIC"}
+
+
+def _admin(gate: Gate) -> Json:
+    endpoints = [_endpoint("127.0.0.1", gate.ports.admin)]
+    return {"name": ADMIN, "type": "STATIC", "load_assignment": _assignment(ADMIN, endpoints)}
+
+
+def _http2_cluster(name: str, endpoints: list[Json]) -> Json:
+    return {
+        "name": name,
+        "connect_timeout": f"{limits.CONNECT}s",
+        "load_assignment": _assignment(name, endpoints),
+        "per_connection_buffer_limit_bytes": limits.CONNECTION_BUFFER,
+        "circuit_breakers": {
+            "thresholds": [
+                {
+                    "max_connections": limits.UPSTREAM_CONNECTIONS,
+                    "max_pending_requests": limits.REQUESTS,
+                    "max_requests": limits.REQUESTS,
+                    "max_retries": limits.RETRIES,
+                }
+            ]
+        },
+        "common_lb_config": {
+            # While any member is well the others are left out; with none, all are tried, so that
+            # clients hear the core's own answer.
+            "healthy_panic_threshold": {"value": 1},
+        },
+        "typed_extension_protocol_options": {_PROTOCOL: _http2()},
+    }
+
+
+_PROTOCOL: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def _http2() -> Json:
+    http2 = {
+        "initial_stream_window_size": limits.STREAM_WINDOW,
+        "initial_connection_window_size": limits.CONNECTION_WINDOW,
+        "connection_keepalive": {
+            "interval": f"{limits.UPSTREAM_KEEPALIVE}s",
+            "timeout": f"{limits.KEEPALIVE_TIMEOUT}s",
+        },
+    }
+    return typed(
+        _PROTOCOL,
+        explicit_http_config={"http2_protocol_options": http2},
+        common_http_protocol_options={"idle_timeout": f"{limits.UPSTREAM_IDLE}s"},
+    )
+
+
+def _unreachable() -> Json:
+    """Leave out a member that does not take connections or loses them.
+
+    What a member answers does not count: a tenant provokes errors at will.
+    """
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": 2,
+        "enforcing_consecutive_local_origin_failure": 100,
+        "enforcing_consecutive_5xx": 0,
+        "enforcing_consecutive_gateway_failure": 0,
+        "enforcing_success_rate": 0,
+        "enforcing_local_origin_success_rate": 0,
+        "interval": "1s",
+        "base_ejection_time": f"{limits.EJECTION}s",
+        "max_ejection_percent": 100,
+    }
+
+
+def _health_checks(key: str) -> Json:
+    interval = f"{limits.HEALTH_INTERVAL}s"
+    unhealthy = f"{limits.HEALTH_INTERVAL_UNHEALTHY}s"
+    return {
+        "health_checks": [
+            {
+                "timeout": f"{limits.HEALTH_TIMEOUT}s",
+                "interval": interval,
+                # The first two again, for a cluster that nobody has sent to: each is a minute
+                # if not given.
+                "no_traffic_interval": unhealthy,
+                "no_traffic_healthy_interval": interval,
+                "unhealthy_interval": unhealthy,
+                "unhealthy_edge_interval": unhealthy,
+                "interval_jitter_percent": 20,
+                "healthy_threshold": 1,
+                "unhealthy_threshold": limits.HEALTH_FAILURES,
+                "http_health_check": {
+                    "path": "/etcdserverpb.KV/Range",
+                    "method": "POST",
+                    "codec_client_type": "HTTP2",
+                    "request_headers_to_add": [
+                        {"header": {"key": "content-type", "value": "application/grpc"}},
+                        {"header": {"key": "te", "value": "trailers"}},
+                    ],
+                    "send": {"text": _frame(_range_request(key)).hex()},
+                    # An answer begins with the response's header; a refusal has no body.
+                    "receive": [{"text": "0a"}],
+                },
+            }
+        ]
+    }
+
+
+def _range_request(key: str) -> bytes:
+    """Return an etcdserverpb.RangeRequest of one key: field 1, its length, its bytes.
+
+    Names of storages have at most 63 characters, so one byte holds the length.
+    """
+    encoded = key.encode()
+    return bytes((0x0A, len(encoded))) + encoded
+
+
+def _frame(message: bytes) -> bytes:
+    """Return a gRPC frame: not compressed, four bytes of length, the message."""
+    return b"\0" + len(message).to_bytes(4, "big") + message
+
+
+def _endpoint(host: str, port: int, member: str = "") -> Json:
+    endpoint = {"address": socket_address(host, port)}
+    if not member:
+        return {"endpoint": endpoint}
+    matched = {"filter_metadata": {"envoy.transport_socket_match": {"member": member}}}
+    return {"endpoint": endpoint, "metadata": matched}
+
+
+def _assignment(name: str, endpoints: list[Json]) -> Json:
+    return {"cluster_name": name, "endpoints": [{"lb_endpoints": endpoints}]}

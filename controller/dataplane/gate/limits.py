@@ -1,0 +1,89 @@
+"""Every bound of the gate, with its source or reason. Durations are in seconds, sizes in bytes.
+
+They bound what one tenant takes from the core and from the node, far above what an API server
+needs; what is over a bound is answered with Unavailable, which etcd's clients try again.
+"""
+
+from typing import Final
+
+CONNECTIONS: Final = 1024
+"""Of clients, at once. An API server opens one or two per resource it stores."""
+ALL_CONNECTIONS: Final = 4096
+"""The same with grpc-proxy, the kubelet and the scraper, who so have room of their own."""
+STREAMS: Final = 1024
+"""At once on a client's connection. All watches of an etcd client share one stream."""
+REQUESTS: Final = 4096
+"""At once towards the core, open watches among them. Envoy's default is 1,024."""
+RETRIES: Final = 16
+"""At once; only a core member that is going away causes any."""
+UPSTREAM_CONNECTIONS: Final = 64
+"""Of one gate to the core. One per member and worker carries everything."""
+
+HEADER_KIB: Final = 16
+"""All headers of a request. Those of etcd's clients are under 1 KiB."""
+STREAM_WINDOW: Final = 1 << 20
+"""HTTP/2 flow control of one stream: what one stalled reader makes us hold."""
+CONNECTION_WINDOW: Final = 32 << 20
+"""The same of a connection. One connection to the core carries all watches and lists, so one
+that is not read must leave room for many others."""
+CONNECTION_BUFFER: Final = 1 << 20
+"""Bytes held for a connection before its peer is slowed down."""
+
+MEMORY_LIMIT_MIB: Final = 256
+"""For the container: 65 MiB of program, of which 50 are shared between the gates of a node,
+and the heap."""
+HEAP: Final = 160 << 20
+"""Of which nearly all is used before new requests are refused. A list of 54 MiB took 45 MiB."""
+
+CONNECT: Final = 2
+"""For one attempt to connect; the next member is tried then."""
+UPSTREAM_KEEPALIVE: Final = 30
+"""Between pings to the core. etcd ends a connection that pings more often than each 5 s
+(--grpc-keepalive-min-time); API servers and etcdctl use 30 s and 2 s."""
+KEEPALIVE_TIMEOUT: Final = 20
+"""For a ping's answer, both ways; etcd's own default."""
+UPSTREAM_IDLE: Final = 60
+"""A connection to the core without a stream is closed before its third ping, because etcd
+allows no pings without a stream and ends such a connection with the third."""
+DOWNSTREAM_KEEPALIVE: Final = 60
+"""Between pings to clients, so that the connections of a node that died are given back."""
+
+LIFE: Final = 1800
+"""After this a client's connection takes no new streams, so that clients spread over new pods
+again. With mutual TLS a stream, too, ends after this, and an etcd client opens it anew where it
+was: a CA or client that was removed counts no longer than twice this."""
+STREAM_IDLE: Final = 300
+"""Of a request that is not a watch or a lease's keep-alive. etcd itself ends one after 7 s."""
+DRAIN_GRACE: Final = 2
+"""Between the first notice that a connection ends and its end, in which requests that crossed
+the notice are still served: one slow round trip."""
+DRAIN_SECONDS: Final = 10
+"""Before the pod is told to end. In it Services forget the pod, and every connection gets its
+notice: with the next answer, and those that have none in the last third."""
+
+DNS_REFRESH: Final = 30
+"""Between look-ups of the core's names: one per second for 30 pods."""
+EJECTION: Final = 10
+"""How long a core member that cannot be reached is left out, times the number of times."""
+
+HEALTH_INTERVAL: Final = 10
+"""Between two reads through to the core, for each address that is read: 1,000 storages with 2
+pods cost the core 200 reads per second."""
+HEALTH_INTERVAL_UNHEALTHY: Final = 2
+"""The same while they fail, so that a mended core is seen soon."""
+HEALTH_FAILURES: Final = 3
+"""In a row make a pod unready: one slow moment of the core must not take all endpoints away."""
+HEALTH_TIMEOUT: Final = 3
+"""For such a read. Envoy opens its listeners after the first one, which in mode Proxy has to fail,
+because it goes through the egress: so this is also what a pod takes longer to start."""
+
+LEASE_TTL: Final = 2_097_151
+"""Seconds, 24 days: what fits three bytes. API servers grant an hour for events, OAuth servers
+a day for tokens; etcd itself takes 285 years, and keeps each in memory that long."""
+LEASE_GRANTS_PER_SECOND: Final = 2
+"""For a pod, on the average. An API server grants one per resource and minute, or 1,000
+objects with a time to live."""
+LEASE_GRANTS_BURST: Final = 120
+"""For an API server that starts, or many bare clients at once."""
+LEASE_GRANT_BYTES: Final = 1024
+"""Of a request to grant a lease that are held to be looked at; a lawful one has at most 9."""

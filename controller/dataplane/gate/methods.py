@@ -1,0 +1,66 @@
+"""The calls that a gate lets through, each with its reason; every other is Unimplemented.
+
+- Compact, Snapshot, Defragment, Hash, Alarm, MoveLeader, Downgrade, Cluster and Auth act on the
+  core, so on everybody. Lock and Election are not served by API servers' clients, and their keys
+  are made by the core. LeaseLeases lists everybody's leases.
+- A lease has no owner. Only a core with auth checks the keys attached before it extends, revokes
+  or shows one, so only there those three calls pass; a revoke deletes the keys of whomever.
+- `Maintenance/Status` tells API servers the core's version, from which they conclude that watch
+  progress can be asked for. grpc-proxy drops such a request, and each consistent list would take
+  3 s; so it passes in mode Direct alone.
+- In mode Direct nothing but the core's users keeps tenants apart: without auth nothing passes.
+- `KV/RangeStream` passes in mode Direct alone: grpc-proxy has no such call, and answers
+  Unimplemented as we do.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from controller.dataplane.gate.model import Gate
+
+LEASE_GRANT: Final = "LeaseGrant"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """One call of etcd's gRPC API."""
+
+    service: str
+    """With its package: `etcdserverpb.KV`."""
+    name: str
+    streams: bool = False
+    """Whether it stays open for as long as the client likes."""
+
+    @property
+    def path(self) -> str:
+        """The path of its requests in HTTP/2."""
+        return f"/{self.service}/{self.name}"
+
+
+_EVERYWHERE: Final = (
+    Method("etcdserverpb.KV", "Range"),
+    Method("etcdserverpb.KV", "Put"),
+    Method("etcdserverpb.KV", "DeleteRange"),
+    Method("etcdserverpb.KV", "Txn"),
+    Method("etcdserverpb.Watch", "Watch", streams=True),
+    Method("etcdserverpb.Lease", LEASE_GRANT),
+)
+_DIRECT: Final = (
+    Method("etcdserverpb.KV", "RangeStream"),
+    Method("etcdserverpb.Maintenance", "Status"),
+)
+_WITH_AUTH: Final = (
+    Method("etcdserverpb.Lease", "LeaseKeepAlive", streams=True),
+    Method("etcdserverpb.Lease", "LeaseRevoke"),
+    Method("etcdserverpb.Lease", "LeaseTimeToLive"),
+)
+
+
+def allowed(gate: Gate) -> tuple[Method, ...]:
+    """Return the calls that pass the gate.
+
+    In mode Proxy the same ones pass from grpc-proxy to the core: it adds only a watch of its own.
+    """
+    if gate.direct:
+        return (*_EVERYWHERE, *_DIRECT, *_WITH_AUTH) if gate.auth else ()
+    return (*_EVERYWHERE, *_WITH_AUTH) if gate.auth else _EVERYWHERE

@@ -1,0 +1,113 @@
+"""The listener for the kubelet and the metrics scraper: four paths of Envoy's administration.
+
+Nothing else of the administration can be reached, and the drain only by who knows the token.
+"""
+
+from typing import Final
+
+from controller.dataplane.gate import limits
+from controller.dataplane.gate.clusters import entrance
+from controller.dataplane.gate.model import ADMIN, Gate, Json, only, socket_address, typed
+
+READY_PATH: Final = "/ready"
+"""200 while reads through to the core succeed, else 503."""
+LIVE_PATH: Final = "/live"
+METRICS_PATH: Final = "/metrics"
+
+ADMIN_DRAIN_PATH: Final = "/drain_listeners?graceful&inboundonly&skip_exit"
+ADMIN_METRICS_PATH: Final = "/stats/prometheus"
+
+_PROBE: Final = "probe"
+_FILTERS: Final = "envoy.extensions.filters.http"
+_LUA: Final = "envoy.filters.http.lua"
+_FAULT: Final = "envoy.filters.http.fault"
+
+# A kubelet's hook sends GET, and the pod is told to end as soon as it is answered. So this asks
+# the administration, which wants POST, and the fault filter after it holds the answer back.
+_DRAIN: Final = f"""
+function envoy_on_request(handle)
+  local headers = handle:httpCall("{ADMIN}", {{
+    [":method"] = "POST", [":path"] = "{ADMIN_DRAIN_PATH}", [":authority"] = "{ADMIN}",
+  }}, "", 5000)
+  if headers[":status"] ~= "200" then
+    handle:respond({{[":status"] = "503"}}, "the listeners could not be drained")
+  end
+end
+"""
+
+
+def drain_path(token: str) -> str:
+    """Return the path whose GET drains the ingress and answers when that is done."""
+    return f"/drain/{token}"
+
+
+def probe(gate: Gate) -> Json:
+    """Return the probe listener."""
+    manager = typed(
+        "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=_PROBE,
+        codec_type="HTTP1",
+        max_request_headers_kb=limits.HEADER_KIB,
+        request_headers_timeout="5s",
+        stream_idle_timeout=f"{2 * limits.DRAIN_SECONDS}s",
+        common_http_protocol_options={"idle_timeout": "60s"},
+        use_remote_address=True,
+        skip_xff_append=True,
+        generate_request_id=False,
+        server_header_transformation="PASS_THROUGH",
+        route_config={"name": _PROBE, "virtual_hosts": [_virtual_host(gate)]},
+        http_filters=_http_filters(gate),
+    )
+    chain = {
+        "filters": [
+            {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}
+        ]
+    }
+    return {
+        "name": _PROBE,
+        "address": socket_address(gate.address, gate.ports.probe),
+        "filter_chains": [chain],
+    }
+
+
+def _virtual_host(gate: Gate) -> Json:
+    live = {"match": only("GET", LIVE_PATH), "direct_response": {"status": 200}}
+    metrics = {
+        "match": only("GET", METRICS_PATH),
+        "route": {"cluster": ADMIN, "prefix_rewrite": ADMIN_METRICS_PATH, "timeout": "10s"},
+    }
+    return {"name": _PROBE, "domains": ["*"], "routes": [live, metrics, _drain(gate)]}
+
+
+def _drain(gate: Gate) -> Json:
+    delay = {"fixed_delay": f"{limits.DRAIN_SECONDS}s", "percentage": {"numerator": 100}}
+    return {
+        "match": only("GET", drain_path(gate.drain_token)),
+        "direct_response": {"status": 200},
+        "typed_per_filter_config": {
+            _LUA: typed(f"{_FILTERS}.lua.v3.LuaPerRoute", name="drain"),
+            _FAULT: typed(f"{_FILTERS}.fault.v3.HTTPFault", delay=delay),
+        },
+    }
+
+
+def _http_filters(gate: Gate) -> list[Json]:
+    ready = {
+        "pass_through_mode": False,
+        "headers": only("GET", READY_PATH)["headers"],
+        # One member of the core is enough to serve.
+        "cluster_min_healthy_percentages": {entrance(gate): {"value": 1}},
+    }
+    scripts = {"drain": {"inline_string": _DRAIN}}
+    return [
+        {
+            "name": "envoy.filters.http.health_check",
+            "typed_config": typed(f"{_FILTERS}.health_check.v3.HealthCheck", **ready),
+        },
+        {"name": _LUA, "typed_config": typed(f"{_FILTERS}.lua.v3.Lua", source_codes=scripts)},
+        {"name": _FAULT, "typed_config": typed(f"{_FILTERS}.fault.v3.HTTPFault")},
+        {
+            "name": "envoy.filters.http.router",
+            "typed_config": typed(f"{_FILTERS}.router.v3.Router", suppress_envoy_headers=True),
+        },
+    ]

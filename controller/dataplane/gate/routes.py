@@ -1,0 +1,66 @@
+"""Which requests pass: one exact route for each call, and Unimplemented for all others.
+
+One expression over all paths would exceed the size of program that Envoy takes.
+"""
+
+from typing import Final
+
+from controller.dataplane.gate import leases, limits
+from controller.dataplane.gate.clusters import entrance
+from controller.dataplane.gate.methods import LEASE_GRANT, Method, allowed
+from controller.dataplane.gate.model import CORE, Gate, Json, only, typed
+
+REFUSAL: Final = "this call does not pass the gate"
+"""The message of the Unimplemented that a client gets."""
+
+# Envoy makes Unimplemented of 404, and a message of the body, for who speaks gRPC.
+_REFUSED: Final = {"status": 404, "body": {"inline_string": REFUSAL}}
+
+
+def of_clients(gate: Gate) -> Json:
+    """Return the ingress's virtual host."""
+    life = "" if gate.client_sans is None else f"{limits.LIFE}s"
+    return _virtual_host(
+        [
+            _route(method, entrance(gate), life=life)
+            | (leases.on_route() if method.name == LEASE_GRANT else {})
+            for method in allowed(gate)
+        ]
+    )
+
+
+def of_proxy(gate: Gate) -> Json:
+    """Return the egress's virtual host."""
+    return _virtual_host([_route(method, CORE) for method in allowed(gate)])
+
+
+def _virtual_host(routes: list[Json]) -> Json:
+    return {
+        "name": "etcd",
+        "domains": ["*"],
+        "routes": [*routes, {"match": {"prefix": "/"}, "direct_response": _REFUSED}],
+        "retry_policy": _retries(),
+    }
+
+
+def _route(method: Method, cluster: str, *, life: str = "") -> Json:
+    # `timeout` would bound a whole answer, a large list's too: the idle time bounds a dead one.
+    action: Json = {"cluster": cluster, "timeout": "0s"}
+    if method.streams:
+        action["idle_timeout"] = "0s"
+        if life:
+            action["max_stream_duration"] = {"max_stream_duration": life}
+    return {"match": {**only("POST", method.path), "grpc": {}}, "route": action}
+
+
+def _retries() -> Json:
+    """Try another member only where the first has certainly not seen the request: writes too."""
+    previous = "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
+    return {
+        "retry_on": "connect-failure,refused-stream,reset-before-request",
+        "num_retries": 3,
+        "retry_host_predicate": [
+            {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": typed(previous)}
+        ],
+        "host_selection_retry_max_attempts": 3,
+    }

@@ -1,0 +1,83 @@
+"""Where the gate sends, and how it knows that it is heard."""
+
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from controller.dataplane.gate.clusters import clusters, entrance
+from controller.dataplane.gate.model import Gate
+from tests.unit.controller.dataplane.gate.conftest import MakeGate
+
+names = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,56}[a-z0-9])?", fullmatch=True)
+
+
+def by_name(gate: Gate) -> dict[str, dict[str, Any]]:
+    return {cluster["name"]: cluster for cluster in clusters(gate)}
+
+
+def health(gate: Gate) -> dict[str, Any]:
+    [check] = by_name(gate)[entrance(gate)]["health_checks"]
+    found: dict[str, Any] = check
+    return found
+
+
+def asked_key(gate: Gate) -> str:
+    """Read the framed RangeRequest as etcd does."""
+    sent = bytes.fromhex(health(gate)["http_health_check"]["send"]["text"])
+    assert sent[0] == 0
+    assert int.from_bytes(sent[1:5], "big") == len(sent) - 5
+    message = sent[5:]
+    assert message[0] == 0x0A  # field 1, the key
+    assert message[1] == len(message) - 2
+    assert message[1] < 128
+    return message[2:].decode()
+
+
+def test_there_are_no_more_clusters_than_the_mode_needs(make_gate: MakeGate) -> None:
+    assert set(by_name(make_gate())) == {"core", "proxy", "admin"}
+    assert set(by_name(make_gate(mode="Direct"))) == {"core", "admin"}
+
+
+def test_what_is_checked_is_what_clients_reach_first_and_nothing_else(
+    make_gate: MakeGate,
+) -> None:
+    for gate in (make_gate(), make_gate(mode="Direct")):
+        checked = [name for name, c in by_name(gate).items() if "health_checks" in c]
+        assert checked == [entrance(gate)]
+
+
+@settings(max_examples=30)
+@given(name=names)
+def test_the_key_that_is_read_is_the_storages_own(name: str) -> None:
+    direct = Gate(name, "Direct", True, ("http://c:2379",), "t")
+    assert asked_key(direct) == f"/{name}/health"
+    # grpc-proxy puts the prefix before it.
+    assert asked_key(Gate(name, "Proxy", True, ("http://c:2379",), "t")) == "health"
+
+
+def test_a_quiet_cluster_is_asked_as_often(make_gate: MakeGate) -> None:
+    check = health(make_gate())
+    assert check["no_traffic_healthy_interval"] == check["interval"]
+    assert check["no_traffic_interval"] == check["unhealthy_interval"]
+
+
+def test_each_url_is_reached_with_tls_of_its_own(make_gate: MakeGate) -> None:
+    urls = ("https://a:2379", "https://b:2379", "https://10.0.0.3:2379")
+    core = by_name(make_gate(core_urls=urls))["core"]
+    endpoints = core["load_assignment"]["endpoints"][0]["lb_endpoints"]
+    members = [e["metadata"]["filter_metadata"]["envoy.transport_socket_match"] for e in endpoints]
+    sockets = core["transport_socket_matches"]
+    assert [socket["match"] for socket in sockets] == members
+    snis = [socket["transport_socket"]["typed_config"].get("sni") for socket in sockets]
+    assert snis == ["a", "b", None]
+
+
+def test_a_plain_core_is_reached_without(make_gate: MakeGate) -> None:
+    assert "transport_socket_matches" not in by_name(make_gate())["core"]
+
+
+def test_answers_of_a_member_never_leave_it_out(make_gate: MakeGate) -> None:
+    detection = by_name(make_gate())["core"]["outlier_detection"]
+    enforcing = {k for k, v in detection.items() if k.startswith("enforcing_") and v}
+    assert enforcing == {"enforcing_consecutive_local_origin_failure"}

@@ -1,0 +1,41 @@
+"""The bounds fit each other, and what etcd and Envoy do."""
+
+from pathlib import Path
+
+from controller.dataplane.gate import limits
+
+FOLDER = Path(limits.__file__).parent
+
+
+def test_every_bound_is_used() -> None:
+    code = "".join(path.read_text() for path in FOLDER.glob("*.py") if path.name != "limits.py")
+    bounds = [name for name in vars(limits) if name.isupper() and name[0] != "_"]
+    assert [name for name in bounds if f"limits.{name}" not in code and name not in code] == []
+
+
+def test_every_connection_is_told_of_a_drain_before_its_end() -> None:
+    # Envoy tells those without an answer in the last third, unless the grace does not fit there.
+    assert limits.DRAIN_GRACE < limits.DRAIN_SECONDS / 3
+
+
+def test_clients_that_use_up_their_connections_keep_nobody_else_out() -> None:
+    assert limits.ALL_CONNECTIONS >= 2 * limits.CONNECTIONS
+
+
+def test_the_core_allows_our_pings() -> None:
+    assert limits.UPSTREAM_KEEPALIVE >= 30
+    # A third ping without a stream would be one too many.
+    assert limits.UPSTREAM_IDLE <= 2 * limits.UPSTREAM_KEEPALIVE
+
+
+def test_a_connection_that_is_not_read_leaves_room_for_others() -> None:
+    assert limits.CONNECTION_WINDOW >= 16 * limits.STREAM_WINDOW
+
+
+def test_the_heap_fits_the_container() -> None:
+    assert limits.HEAP < (limits.MEMORY_LIMIT_MIB - 65) << 20
+
+
+def test_the_longest_lease_is_the_largest_number_of_three_bytes() -> None:
+    assert limits.LEASE_TTL == (1 << 21) - 1
+    assert 3600 < limits.LEASE_TTL < 31 * 24 * 3600

@@ -1,0 +1,83 @@
+"""Which requests pass, as Envoy is told."""
+
+from typing import Any
+
+import pytest
+
+from controller.dataplane.gate import leases, limits, routes
+from controller.dataplane.gate.methods import allowed
+from controller.dataplane.gate.model import Gate
+from tests.unit.controller.dataplane.gate.conftest import MakeGate
+
+KINDS = [("Proxy", False), ("Proxy", True), ("Direct", True), ("Direct", False)]
+
+
+def served(host: dict[str, Any]) -> list[dict[str, Any]]:
+    return [route for route in host["routes"] if "route" in route]
+
+
+@pytest.mark.parametrize(("mode", "auth"), KINDS)
+def test_every_route_is_exact_and_for_grpc(make_gate: MakeGate, mode: str, *, auth: bool) -> None:
+    gate = make_gate(mode=mode, auth=auth)
+    for host in (routes.of_clients(gate), routes.of_proxy(gate)):
+        matches = [route["match"] for route in served(host)]
+        assert [match["path"] for match in matches] == [m.path for m in allowed(gate)]
+        for match in matches:
+            assert match["grpc"] == {}
+            assert {":method", ":path"} == {header["name"] for header in match["headers"]}
+
+
+@pytest.mark.parametrize(("mode", "auth"), KINDS)
+def test_what_matches_no_route_goes_nowhere(make_gate: MakeGate, mode: str, *, auth: bool) -> None:
+    gate = make_gate(mode=mode, auth=auth)
+    for host in (routes.of_clients(gate), routes.of_proxy(gate)):
+        *_, last = host["routes"]
+        assert last["match"] == {"prefix": "/"}
+        assert last["direct_response"]["status"] == 404
+        assert len(host["routes"]) == len(allowed(gate)) + 1
+
+
+def test_clients_go_to_the_proxy_and_the_proxy_to_the_core(make_gate: MakeGate) -> None:
+    def targets(host: dict[str, Any]) -> set[str]:
+        return {route["route"]["cluster"] for route in served(host)}
+
+    proxy, direct = make_gate(), make_gate(mode="Direct", auth=True)
+    assert targets(routes.of_clients(proxy)) == {"proxy"}
+    assert targets(routes.of_proxy(proxy)) == {"core"}
+    assert targets(routes.of_clients(direct)) == {"core"}
+
+
+def by_path(gate: Gate) -> dict[str, dict[str, Any]]:
+    return {route["match"]["path"]: route for route in served(routes.of_clients(gate))}
+
+
+def test_a_grant_and_nothing_else_is_looked_at(make_gate: MakeGate) -> None:
+    found = by_path(make_gate(mode="Direct", auth=True))
+    guarded = [path for path, route in found.items() if "typed_per_filter_config" in route]
+    assert guarded == ["/etcdserverpb.Lease/LeaseGrant"]
+    grant = found[guarded[0]]
+    guards = grant["typed_per_filter_config"]
+    assert set(guards) == {leases.LUA, leases.BUFFER, leases.RATE_LIMIT}
+    bound = guards[leases.BUFFER]["buffer"]
+    assert bound == {"max_request_bytes": limits.LEASE_GRANT_BYTES}
+
+
+def test_watches_may_be_silent_and_nothing_else(make_gate: MakeGate) -> None:
+    found = by_path(make_gate(mode="Direct", auth=True))
+    silent = {path for path, route in found.items() if "idle_timeout" in route["route"]}
+    assert silent == {"/etcdserverpb.Watch/Watch", "/etcdserverpb.Lease/LeaseKeepAlive"}
+    assert all(route["route"]["timeout"] == "0s" for route in found.values())
+
+
+def test_only_with_certificates_a_watch_ends_some_day(make_gate: MakeGate) -> None:
+    watch = "/etcdserverpb.Watch/Watch"
+    assert "max_stream_duration" not in by_path(make_gate())[watch]["route"]
+    with_tls = by_path(make_gate(client_sans=("urn:a",)))[watch]["route"]
+    assert with_tls["max_stream_duration"] == {"max_stream_duration": f"{limits.LIFE}s"}
+
+
+def test_only_what_was_certainly_not_seen_is_tried_again(make_gate: MakeGate) -> None:
+    policy = routes.of_clients(make_gate())["retry_policy"]
+    assert set(policy["retry_on"].split(",")) == {
+        *("connect-failure", "refused-stream", "reset-before-request")
+    }
