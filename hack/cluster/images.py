@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hack.cluster import application, cache, components, layers, needs, rootfs
+from hack.cluster import application, cache, components, layers, needs, rootfs, versions
 from hack.cluster.image import Image, Layer, Tree, walk, write_archive
 from hack.cluster.rootfs import Rootfs
 
@@ -14,8 +14,13 @@ BUSYBOX = "docker.io/library/busybox:local"
 CONTROLLER = "docker.io/library/etcdproxy-controller:v0.1.0"
 """The original's name, which the manifests use."""
 
+GATE = f"docker.io/envoyproxy/envoy:distroless-v{versions.ENVOY}"
+"""Upstream's image without a shell, which the controller has as its default."""
+
 NON_ROOT = "65532:65532"
 
+_ENVOY_LIBRARIES = ("libc", "libdl", "libm", "libpthread", "librt")
+"""What Envoy's binary names, besides the loader."""
 _APPLETS = ("cat", "echo", "env", "ls", "nc", "nslookup", "sh", "sleep", "wget")
 _USERS = {
     "etc/passwd": b"root:x:0:0::/root:/sbin/nologin\nnonroot:x:65532:65532::/:/sbin/nologin\n",
@@ -24,14 +29,18 @@ _USERS = {
 
 
 def build(binaries: Mapping[str, Path], log: Callable[[str], None]) -> list[Path]:
-    """Write every image and return the files; `binaries` holds the static `etcd` and `etcdctl`.
+    """Write every image and return the files; `binaries` holds `etcd`, `etcdctl` and `envoy`.
 
     What did not change is not written again. Raises PreflightError, RootfsError
     or CommandError.
     """
     needs.check_images()
     with _locked(log) as folder:
-        made = (etcd(folder, binaries), pause(folder), busybox(folder), controller(folder))
+        system = rootfs.ensure(folder)
+        made = (
+            *(etcd(folder, binaries), gate(folder, binaries, system)),
+            *(pause(folder), busybox(folder), controller(folder, system)),
+        )
         return [_archive(folder, image, log) for image in made]
 
 
@@ -39,7 +48,7 @@ def build_controller(log: Callable[[str], None]) -> Path:
     """Write the controller's image alone, after a change of its code; raises as `build` does."""
     needs.check_images()
     with _locked(log) as folder:
-        return _archive(folder, controller(folder), log)
+        return _archive(folder, controller(folder, rootfs.ensure(folder)), log)
 
 
 @contextmanager
@@ -73,9 +82,22 @@ def busybox(folder: Path) -> Image:
     return Image(BUSYBOX, [layer], command=["sh"], environment={"PATH": "/bin"})
 
 
-def controller(folder: Path) -> Image:
+def gate(folder: Path, binaries: Mapping[str, Path], system: Rootfs) -> Image:
+    """Return Envoy where it lies in upstream's image, on the C library of Debian."""
+    libraries = system.libraries(_ENVOY_LIBRARIES)
+    program = binaries["envoy"]
+    key = layers.key([system.path.name, *libraries, *map(str, _USERS), *layers.content([program])])
+    tree: Tree = {**libraries, **_USERS, "usr/local/bin/envoy": program}
+    return Image(
+        GATE,
+        [layers.ensure(folder, "gate", key, lambda _: tree)],
+        entrypoint=["/usr/local/bin/envoy"],
+        user=NON_ROOT,
+    )
+
+
+def controller(folder: Path, system: Rootfs) -> Image:
     """Return this project on Debian's Python, with what changes most often on top."""
-    system = rootfs.ensure(folder)
     return Image(
         CONTROLLER,
         [

@@ -67,7 +67,7 @@ def _status(_: argparse.Namespace) -> int:
 
 
 def _images(_: argparse.Namespace) -> int:
-    for archive in images.build(binaries.ensure("etcd", "etcdctl"), _say):
+    for archive in images.build(binaries.ensure("etcd", "etcdctl", "envoy"), _say):
         _say(str(archive))
     return 0
 

@@ -33,7 +33,8 @@ def _is_free(port: int) -> bool:
         # As the servers do: connections that were closed just now do not count.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
+            # All addresses at once: loopback has more than one that a server may listen on.
+            probe.bind(("", port))
         except OSError:
             return False
         return True

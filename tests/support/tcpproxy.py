@@ -9,10 +9,13 @@ from typing import Self
 
 
 class TcpProxy:
-    """Forwards a port of loopback to `target`; while it is cut, connections are refused."""
+    """Forwards a port of loopback to `target`; while it is cut, connections are refused.
+
+    A new `target` is that of new connections, as when a Service changes its endpoints.
+    """
 
     def __init__(self, target: tuple[str, int]) -> None:
-        self._target = target
+        self.target = target
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -60,7 +63,7 @@ class TcpProxy:
         while True:
             try:
                 near, _ = listener.accept()
-                far = socket.create_connection(self._target)
+                far = socket.create_connection(self.target)
             except OSError:
                 return
             with self._lock:

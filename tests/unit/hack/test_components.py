@@ -66,9 +66,16 @@ def test_names_are_grouped_by_what_builds_them() -> None:
     assert by_component([]) == []
 
 
-def test_the_yardstick_is_no_part_of_a_cluster() -> None:
-    assert set(components.NAMES) - set(components.CLUSTER) == {"clientgo-informer"}
+def test_what_only_tests_use_is_no_part_of_a_cluster() -> None:
+    assert set(components.NAMES) - set(components.CLUSTER) == set(components.TOOLS)
     assert set(components.CONTROL_PLANE) < set(components.CLUSTER)
+    assert set(components.DATA_PLANE) < set(components.CLUSTER)
+
+
+def test_envoy_comes_in_a_wheel_of_its_own_version() -> None:
+    assert components.ENVOY.key == f"envoy-v{versions.ENVOY}"
+    assert components.ENVOY.wheel.version == versions.ENVOY
+    assert by_component(["envoy", "etcd"]) == [(ETCD, ["etcd"]), (components.ENVOY, ["envoy"])]
 
 
 def test_an_unknown_name() -> None:

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster import components, images, needs
+from controller.options import DEFAULT_GATE_IMAGE
+from hack.cluster import components, images, needs, versions
 from hack.cluster.image import Layer, write_archive
+from hack.cluster.rootfs import Rootfs
 
 
 def names(layer: Layer) -> dict[str, str]:
@@ -82,3 +84,31 @@ def test_building_twice_gives_the_same_archive(tmp_path: Path) -> None:
     for archive in archives:
         write_archive(archive, images.busybox(tmp_path))
     assert archives[0].read_bytes() == archives[1].read_bytes()
+
+
+def test_the_gate_is_envoy_on_its_libraries(tmp_path: Path) -> None:
+    root = tmp_path / "rootfs-abc"
+    libraries = root / "usr/lib/x86_64-linux-gnu"
+    libraries.mkdir(parents=True)
+    for name in ("ld-linux-x86-64.so.2", "libc.so.6", "libdl.so.2", "libm.so.6", "libz.so.1"):
+        (libraries / name).touch()
+    for name in ("libpthread.so.0", "librt.so.1"):
+        (libraries / name).touch()
+    (root / "lib").symlink_to("usr/lib")
+    (root / "lib64").symlink_to("usr/lib64")
+    (root / "usr/lib64").mkdir()
+    loader = "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2"
+    (root / "usr/lib64/ld-linux-x86-64.so.2").symlink_to(loader)
+    envoy = tmp_path / "envoy"
+    envoy.touch(0o755)
+    image = images.gate(tmp_path, {"envoy": envoy}, Rootfs(root))
+    assert image.reference == f"docker.io/envoyproxy/envoy:distroless-v{versions.ENVOY}"
+    assert image.reference == DEFAULT_GATE_IMAGE
+    assert list(image.entrypoint) == ["/usr/local/bin/envoy"]
+    assert image.user == images.NON_ROOT
+    (layer,) = image.layers
+    found = names(layer)
+    assert found["lib64"] == "usr/lib64"
+    assert found["usr/lib64/ld-linux-x86-64.so.2"] == loader
+    assert {"usr/local/bin/envoy", "etc/passwd", loader.replace("/lib", "usr/lib", 1)} <= {*found}
+    assert "usr/lib/x86_64-linux-gnu/libz.so.1" not in found

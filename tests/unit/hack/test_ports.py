@@ -13,9 +13,10 @@ def test_free_ports_differ_and_can_be_bound() -> None:
             assert server.getsockname()[1] == port
 
 
-def test_a_port_in_use_is_not_given() -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
+def test_a_port_in_use_is_not_given(address: str) -> None:
     spare, taken = ports.free(2)
-    with socket.create_server(("127.0.0.1", taken)):
+    with socket.create_server((address, taken)):
         assert ports.free(1, [taken, spare]) == [spare]
         with pytest.raises(ports.NoFreePortError, match="fewer than 2 of 2"):
             ports.free(2, [taken, spare])

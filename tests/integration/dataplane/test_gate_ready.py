@@ -1,0 +1,46 @@
+"""Readiness is a read through to the core."""
+
+from http.client import HTTPException
+
+from controller.core.identity import user_name
+from controller.dataplane.gate import LIVE_PATH, READY_PATH
+from hack.dataplane import GatePod, answers
+from tests.integration.dataplane.conftest import MakeCore, MakePod
+from tests.support.eventually import eventually
+
+PATIENCE = 60.0
+"""Seconds for a change to be seen; some health checks have to fail first."""
+
+
+def ready(pod: GatePod) -> bool:
+    try:
+        answers.get(pod.url(READY_PATH))
+    except HTTPException as error:
+        assert " 503 " in str(error)  # noqa: PT017 any other answer is a failure of the test
+        return False
+    return True
+
+
+def test_a_pod_whose_reads_are_denied_is_not_ready_until_they_are_not(
+    make_core: MakeCore, make_pod: MakePod
+) -> None:
+    core = make_core(auth=True)
+    pods = [make_pod(core, "denied", mode) for mode in ("Proxy", "Direct")]
+    user = user_name("denied")
+    core.etcdctl().run("user", "revoke-role", user, user)
+    eventually(lambda: not any(map(ready, pods)), within=PATIENCE)
+    core.etcdctl().run("user", "grant-role", user, user)
+    eventually(lambda: all(map(ready, pods)), within=PATIENCE)
+
+
+def test_a_pod_without_a_core_is_alive_and_not_ready_until_it_is_back(
+    make_core: MakeCore, make_pod: MakePod
+) -> None:
+    core = make_core(auth=True)
+    pods = [make_pod(core, "alone", mode) for mode in ("Proxy", "Direct")]
+    core.stop_member(0, grace=0)
+    eventually(lambda: not any(map(ready, pods)), within=PATIENCE)
+    for pod in pods:
+        answers.get(pod.url(LIVE_PATH))
+    core.members[0].start()
+    eventually(lambda: all(map(ready, pods)), within=PATIENCE)
