@@ -1,0 +1,163 @@
+"""Keeps every storage's user and role in the core etcd as they are wanted: one thread."""
+
+import random
+import threading
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+
+from controller.api.conditions import Problem
+from controller.core.agenda import PENDING, Agenda, Order
+from controller.core.errors import ClosedError
+from controller.core.looks import Access, CoreLook, Listeners, Pace, UserLook
+from controller.core.rounds import Core, Rounds
+from workqueue import REAL_CLOCK, Clock
+
+STOP: Final = 2.0
+"""Seconds that a stop may take; a call that waits is ended."""
+
+_log = structlog.get_logger("controller.core")
+
+
+class Closable(Core, Protocol):
+    """A core whose `close`, by any thread, ends a call that waits, with ClosedError."""
+
+    def close(self) -> None: ...
+
+
+class UserKeeper:
+    """All methods may be called by any thread, and none waits for the core but `stop`.
+
+    A storage is told to the keeper in this order: `want` unclaimed until the look is FREE, then
+    the mark in the object that its user has to be removed (a finalizer), then `want` claimed until
+    it is READY; in the end `drop` until it is GONE, and `forget`. Nothing is made in the core for
+    a storage that is not claimed, nothing removed but for one that is dropped.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[Access], Closable],
+        listeners: Listeners,
+        *,
+        rng: random.Random,
+        clock: Clock = REAL_CLOCK,
+        pace: Pace | None = None,
+    ) -> None:
+        """Start nothing. `connect` returns at once, and raises ValueError for URLs that are none.
+
+        `pace` is `Pace()` unless given.
+        """
+        self._connect = connect
+        self._listeners = listeners
+        self._clock = clock
+        self._agenda = Agenda()
+        self._rounds = Rounds(self._agenda, listeners, clock=clock, rng=rng, pace=pace or Pace())
+        self._wake = threading.Condition()
+        self._woken = False
+        self._access: Access | Problem | None = None
+        """What the connection is to be made of."""
+        self._connected: Access | Problem | None = None
+        self._client: Closable | None = None
+        self._thread = threading.Thread(target=self._run, name="core-users", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float = STOP) -> bool:
+        """End the thread and the call that it waits for; True if it has ended in time."""
+        self._rounds.stopping.set()
+        with self._wake:
+            client = self._client
+        if client is not None:
+            client.close()
+        self._notify()
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def use(self, access: Access | Problem) -> None:
+        """Reach the core this way from now on, or not at all, for this reason."""
+        with self._wake:
+            self._access = access
+        self._notify()
+
+    def core(self) -> CoreLook:
+        return self._rounds.look
+
+    def want(self, storage: str, *, claimed: bool) -> UserLook:
+        """Keep the storage's user and role from now on; return how they stand.
+
+        As long as it is not claimed, they are only looked at: FREE, or FAILED with the problem
+        CoreUserConflict if there are some that we would not make so.
+        """
+        return self._ask(Order(storage, wanted=True, claimed=claimed))
+
+    def drop(self, storage: str) -> UserLook:
+        """Remove the storage's user and role; return how they stand."""
+        return self._ask(Order(storage, wanted=False, claimed=True))
+
+    def forget(self, storage: str) -> None:
+        """The storage is gone: do nothing for it any more."""
+        self._agenda.forget(storage)
+
+    def _ask(self, order: Order) -> UserLook:
+        look = self._agenda.ask(order)
+        if look == PENDING:
+            self._notify()
+        return look
+
+    def _notify(self) -> None:
+        with self._wake:
+            self._woken = True
+            self._wake.notify()
+
+    def _run(self) -> None:
+        try:
+            while not self._rounds.stopping.is_set():
+                self._turn()
+        except BaseException as failure:  # noqa: BLE001 - nothing may end the thread unseen
+            _log.exception("core_users_thread_died")
+            self._listeners.on_death(failure)
+        finally:
+            self._close()
+
+    def _turn(self) -> None:
+        self._reconnect()
+        try:
+            wait = self._rounds.advance()
+        except ClosedError:
+            # By `stop`.
+            return
+        with self._wake:
+            if wait != 0 and not self._woken:
+                self._clock.wait_on(self._wake, wait)
+            self._woken = False
+
+    def _reconnect(self) -> None:
+        """Make the connection that is asked for, unless it is the one there is."""
+        with self._wake:
+            access = self._access
+        if access == self._connected or access is None:
+            return
+        self._connected = access
+        self._close()
+        if isinstance(access, Problem):
+            self._rounds.lose(access)
+            return
+        try:
+            client = self._connect(access)
+        except ValueError as error:
+            self._rounds.lose(Problem("CoreAccessUnusable", str(error)))
+            return
+        with self._wake:
+            self._client = client
+        self._rounds.use(client)
+        if self._rounds.stopping.is_set():
+            # `stop` may have looked for a connection just before this one was made.
+            self._close()
+
+    def _close(self) -> None:
+        with self._wake:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()

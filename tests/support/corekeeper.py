@@ -1,0 +1,56 @@
+"""The keeper of the core's users as a reconcile sees it, with a core that is a few sets."""
+
+from controller.api.conditions import Problem
+from controller.core import Access, CoreLook, UserLook, UserState
+
+AWAY = Problem("CoreUnreachable", "the core is away: is https://core up?")
+TAKEN = Problem("CoreUserConflict", "there is a user of this name that is not ours")
+
+
+class CoreKeeper:
+    """Answers from `users`, and does what it is told when `work` is called."""
+
+    def __init__(self) -> None:
+        self.users: set[str] = set()
+        self.foreign: set[str] = set()
+        self.look = CoreLook(reachable=True, auth=True)
+        self.access: list[Access | Problem] = []
+        self.forgotten: list[str] = []
+        self._wanted: dict[str, bool] = {}
+        self._looks: dict[str, UserLook] = {}
+
+    def use(self, access: Access | Problem) -> None:
+        self.access.append(access)
+
+    def core(self) -> CoreLook:
+        return self.look
+
+    def want(self, storage: str, *, claimed: bool) -> UserLook:
+        if claimed:
+            self._wanted[storage] = True
+        elif self.look.reachable:
+            if storage in self.foreign:
+                return UserLook(UserState.FAILED, TAKEN)
+            return UserLook(UserState.FREE)
+        return self._looks.get(storage, UserLook(UserState.PENDING))
+
+    def drop(self, storage: str) -> UserLook:
+        if self._wanted.get(storage, True):
+            self._looks.pop(storage, None)
+        self._wanted[storage] = False
+        return self._looks.get(storage, UserLook(UserState.PENDING))
+
+    def forget(self, storage: str) -> None:
+        self.forgotten.append(storage)
+        self._wanted.pop(storage, None)
+        self._looks.pop(storage, None)
+
+    def work(self) -> None:
+        """Make and remove users, if the core can be reached."""
+        for storage, wanted in self._wanted.items() if self.look.reachable else ():
+            (self.users.add if wanted else self.users.discard)(storage)
+            self._looks[storage] = UserLook(UserState.READY if wanted else UserState.GONE)
+
+    def lose(self) -> None:
+        """Let the core be out of reach from now on."""
+        self.look = CoreLook(reachable=False, problem=AWAY, auth=self.look.auth)

@@ -1,0 +1,172 @@
+import random
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import pytest
+
+from controller.api.conditions import Problem
+from controller.core import Access, CoreLook, Listeners, Pace, UserKeeper, UserState, user_name
+from controller.core.errors import ClosedError
+from controller.core.looks import AuthStatus
+from controller.core.users import NOTHING
+from tests.support.authstore import AuthStore
+from tests.support.clock import FakeClock
+from tests.support.eventually import eventually
+
+ACCESS = Access(("https://core:2379",), b"ca", b"cert", b"key")
+
+
+class Hanging(AuthStore):
+    """A core whose first call waits until it is closed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Event()
+        self._closing = threading.Event()
+
+    def auth_status(self) -> AuthStatus:
+        self.asked.set()
+        self._closing.wait()
+        raise ClosedError("closed")
+
+    def close(self) -> None:
+        self._closing.set()
+        super().close()
+
+
+class Told:
+    def __init__(self) -> None:
+        self.changed: list[str] = []
+        self.core = 0
+        self.deaths: list[BaseException] = []
+
+    def count(self) -> None:
+        self.core += 1
+
+    @property
+    def listeners(self) -> Listeners:
+        return Listeners(self.changed.append, self.count, self.deaths.append)
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+Make = Callable[[Callable[[Access], AuthStore]], UserKeeper]
+
+
+@pytest.fixture
+def make(clock: FakeClock, told: Told) -> Iterator[Make]:
+    """Make a keeper whose connections the test makes, start it and stop it in the end."""
+    made: list[UserKeeper] = []
+
+    def start(connect: Callable[[Access], AuthStore]) -> UserKeeper:
+        made.append(UserKeeper(connect, told.listeners, rng=random.Random(1), clock=clock))
+        made[-1].start()
+        return made[-1]
+
+    yield start
+    assert all(keeper.stop() for keeper in made)
+
+
+def is_(keeper: UserKeeper, storage: str, state: UserState) -> bool:
+    return keeper.want(storage, claimed=True).state is state
+
+
+def test_it_waits_for_a_way_to_the_core(make: Make, told: Told) -> None:
+    store = AuthStore()
+    keeper = make(lambda _: store)
+    assert keeper.want("a", claimed=True).state is UserState.PENDING
+    assert keeper.core() == CoreLook()
+    keeper.use(ACCESS)
+    eventually(partial(is_, keeper, "a", UserState.READY))
+    assert told.changed == ["a"]
+    assert told.core == 1
+    # A want that comes while it rests wakes it, though no time passes.
+    keeper.drop("a")
+    eventually(lambda: keeper.drop("a").state is UserState.GONE)
+    assert store.find(user_name("a")) == NOTHING
+
+
+def test_a_new_pair_is_a_new_connection_and_the_same_is_not(make: Make) -> None:
+    stores: list[AuthStore] = []
+    keeper = make(lambda _: stores.append(AuthStore()) or stores[-1])  # type: ignore[func-returns-value]
+    for _ in range(3):
+        keeper.use(ACCESS)
+    keeper.want("a", claimed=True)
+    eventually(partial(is_, keeper, "a", UserState.READY))
+    assert len(stores) == 1
+    keeper.use(Access(ACCESS.urls, b"ca", b"newer", b"key"))
+    eventually(lambda: len(stores) == 2 and stores[1].find(user_name("a")) != NOTHING)
+    assert stores[0].closed
+
+
+def test_why_there_is_no_connection_is_told(make: Make, told: Told) -> None:
+    store = AuthStore()
+    keeper = make(lambda _: store)
+    keeper.use(ACCESS)
+    eventually(lambda: keeper.core().auth)
+    missing = Problem("CoreRootSecretMissing", "make the Secret")
+    keeper.use(missing)
+    eventually(lambda: keeper.core() == CoreLook(False, missing, True))
+    assert told.core == 2
+    assert store.closed
+
+
+def test_urls_that_are_none_are_a_problem(make: Make) -> None:
+    def refuse(_: Access) -> AuthStore:
+        raise ValueError("the core's URLs must be something else")
+
+    keeper = make(refuse)
+    keeper.use(ACCESS)
+    problem = eventually(lambda: keeper.core().problem)
+    assert problem == Problem("CoreAccessUnusable", "the core's URLs must be something else")
+
+
+def test_a_stop_ends_the_call_that_waits(make: Make) -> None:
+    store = Hanging()
+    keeper = make(lambda _: store)
+    keeper.use(ACCESS)
+    assert store.asked.wait(5)
+    # Nobody else waits for it.
+    assert keeper.want("a", claimed=True).state is UserState.PENDING
+    keeper.forget("a")
+    assert keeper.stop()
+
+
+def test_a_stop_ends_the_wait_for_the_pace(clock: FakeClock, told: Told) -> None:
+    pace = Pace(changes=1e-6, burst=1)
+    store = AuthStore()
+    keeper = UserKeeper(
+        lambda _: store, told.listeners, rng=random.Random(1), clock=clock, pace=pace
+    )
+    keeper.start()
+    keeper.use(ACCESS)
+    keeper.want("a", claimed=True)
+    eventually(lambda: store.log)
+    clock.await_waiters()
+    assert keeper.stop()
+    assert len(store.log) == 1
+
+
+def test_a_defect_is_told(make: Make, told: Told) -> None:
+    def broken(_: Access) -> AuthStore:
+        raise RuntimeError("a defect")
+
+    make(broken).use(ACCESS)
+    eventually(lambda: told.deaths)
+    assert str(told.deaths[0]) == "a defect"
+
+
+def test_who_asks_need_not_wait_for_the_next_poll(told: Told) -> None:
+    # By real time, as the fake one's waits end early: the poll is 30 s away.
+    store = AuthStore()
+    keeper = UserKeeper(lambda _: store, told.listeners, rng=random.Random(1))
+    keeper.start()
+    keeper.use(ACCESS)
+    eventually(lambda: keeper.core().reachable)
+    for storage in "ab":
+        eventually(partial(is_, keeper, storage, UserState.READY))
+    assert keeper.stop()

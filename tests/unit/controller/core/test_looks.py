@@ -1,0 +1,14 @@
+from controller.core.looks import Access, CoreLook, UserLook, UserState
+
+
+def test_a_key_is_never_shown() -> None:
+    access = Access(("https://a:1",), b"ca", b"cert", b"very secret")
+    assert "very secret" not in repr(access)
+
+
+def test_before_the_core_was_asked_nothing_is_known_and_nothing_wrong() -> None:
+    assert CoreLook() == CoreLook(reachable=False, problem=None, auth=None, compaction=None)
+
+
+def test_looks_are_equal_by_what_they_say() -> None:
+    assert UserLook(UserState.READY) == UserLook(UserState.READY, None)
