@@ -1,0 +1,130 @@
+"""What stays open, each shown, so that the README's list is neither longer nor shorter."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.attack.keys import PUT, RANGE
+from tests.attack.leases import KEEP_ALIVE, REVOKE, TIME_TO_LIVE
+from tests.attack.methods import DIRECT_ONLY, EVERYWHERE, PROXY, WITH_AUTH
+from tests.attack.scene import LEASE_SECONDS, PULSE, Place, Scene, describe
+from tests.support.etcdrpc import OK
+
+STATUS = "/etcdserverpb.Maintenance/Status"
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Something that a tenant learns of others, or can do to them."""
+
+    text: str
+    """As the README says it."""
+    places: frozenset[Place]
+    show: Callable[[Scene], None]
+    """Fails where it is not open any more."""
+
+
+def revision(scene: Scene) -> None:
+    """See how much the others write."""
+    before = scene.read(RANGE, scene.call(RANGE, key=scene.key(b"k"))).header.revision
+    scene.core.put(PULSE, b"more")
+    scene.core.put(PULSE, b"and more")
+    after = scene.read(RANGE, scene.call(RANGE, key=scene.key(b"k"))).header.revision
+    assert after >= before + 2
+
+
+def space(scene: Scene) -> None:
+    """Write as much as one likes."""
+    for number in range(4):
+        key = scene.key(b"filler-%d" % number)
+        answer = scene.call(PUT, key=key, value=bytes(2**20))
+        assert answer.code == OK, describe(answer)
+    scene.clear()
+
+
+def foreign_lease(scene: Scene) -> None:
+    """Bind an own key to another's lease."""
+    lease = scene.core.grant(LEASE_SECONDS)
+    scene.core.put(b"/aa/for-a-while", b"v", lease)
+    answer = scene.call(PUT, key=scene.key(b"bound"), lease=lease)
+    assert answer.code == OK, describe(answer)
+    scene.core.revoke(lease)
+    assert scene.core.get(scene.prefix + b"bound") is None
+
+
+def empty_lease(scene: Scene) -> None:
+    """Attach to, prolong and revoke a lease that nobody has put a key on."""
+    lease = scene.core.grant(LEASE_SECONDS)
+    with scene.connect() as connection:
+        stream = connection.open(KEEP_ALIVE)
+        stream.send(scene.make("LeaseKeepAliveRequest", ID=lease))
+        assert stream.receive(), describe(stream.answer)
+    attached = scene.call(PUT, key=scene.key(b"squatter"), lease=lease)
+    assert attached.code == OK, describe(attached)
+    revoked = scene.call(REVOKE, ID=lease)
+    assert revoked.code == OK, describe(revoked)
+    assert lease not in scene.core.leases()
+
+
+def lives(scene: Scene) -> None:
+    """Ask how long another's lease lives, without its keys."""
+    answer = scene.call(TIME_TO_LIVE, ID=scene.leases["held"])
+    assert scene.read(TIME_TO_LIVE, answer).grantedTTL == LEASE_SECONDS
+
+
+def figures(scene: Scene) -> None:
+    """Ask how large the core is."""
+    assert scene.read(STATUS, scene.call(STATUS)).dbSize > 0
+
+
+def compactor(scene: Scene) -> None:
+    """Read the key by which API servers agree on who compacts."""
+    answer = scene.call(RANGE, key=b"compact_rev_key")
+    assert answer.code == OK, describe(answer)
+
+
+OPEN = (
+    Open(
+        "Every answer carries the core's revision: a tenant sees how much all storages write"
+        " together, but not who or what.",
+        EVERYWHERE,
+        revision,
+    ),
+    Open(
+        "All storages share the core's disk, memory and speed: a tenant can fill the core's quota"
+        " with data or, at two a second, with leases. The gate bounds connections, open requests"
+        " and new leases, not bytes.",
+        EVERYWHERE,
+        space,
+    ),
+    Open(
+        "On a core without users a tenant can put its own key on another tenant's lease, if it"
+        " guesses the number: it learns that the lease exists, and its key goes with it.",
+        frozenset((PROXY,)),
+        foreign_lease,
+    ),
+    Open(
+        "On a core with users a lease is nobody's until a key is put on it: until then a tenant"
+        " that guesses its number can prolong or revoke it, or put a key of its own on it, after"
+        " which the tenant that granted it is refused.",
+        WITH_AUTH,
+        empty_lease,
+    ),
+    Open(
+        "On a core with users a tenant that guesses a lease's number can ask how long it lives,"
+        " but not for its keys.",
+        WITH_AUTH,
+        lives,
+    ),
+    Open(
+        "In mode Direct a tenant can ask for the core's version, size, quota and raft figures:"
+        " API servers need them.",
+        DIRECT_ONLY,
+        figures,
+    ),
+    Open(
+        "In mode Direct a tenant can read `compact_rev_key`, a counter of API servers outside of"
+        " every storage.",
+        DIRECT_ONLY,
+        compactor,
+    ),
+)
