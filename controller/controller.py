@@ -5,48 +5,32 @@ In the order of sample-controller: construction with handlers, run, worker, proc
 
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 import structlog
 
 from controller import events
 from controller.api.storage import StorageReference
 from controller.consistency import CacheBehind, ConsistencyStore
-from controller.dataplane import ProxyDataPlane
-from controller.dataplane.interface import storage_of_replica_set, storage_of_service
+from controller.core import Listeners, UserKeeper
+from controller.coreusers import CoreUsers, connect, core_access
+from controller.dataplane import GatedDataPlane
 from controller.events import EventRecorder
-from controller.handlers import (
-    EnqueueHandler,
-    KeyFunction,
-    Matters,
-    WatchErrorLog,
-    always,
-    beyond_status,
-    by_label,
-    by_name,
-    own_name,
-)
 from controller.options import PROGRAM, Options
-from controller.ownership import STORAGE_LABEL
-from controller.reconcile import STORAGE_INDEX, Listers, Reconciler
-from controller.resources import (
-    CONFIG_MAPS,
-    ETCD_STORAGES,
-    PODS,
-    REPLICA_SETS,
-    SECRETS,
-    SERVICES,
-)
+from controller.reconcile import Reconciler
+from controller.resources import CONFIG_MAPS, REPLICA_SETS, SECRETS
+from controller.rollouts import Rollouts, rolling_now
+from controller.userpair import PairMaker
 from controller.watchdog import LOOK, Watchdog
+from controller.watches import STORAGE_INDEX, Watches
 from controller.writer import is_stale
 from informers import (
     ApiError,
     Client,
     ConnectionFailed,
-    Lister,
-    Resource,
     SharedIndexInformer,
     SharedInformerFactory,
 )
@@ -61,6 +45,9 @@ _LOUD: Final = 10
 _DRAIN: Final = 6.0
 """Seconds that workers get to end what they are at. The promise is to be gone within 10, of which
 the informers may take 2."""
+
+_KEEPER: Final = 1.0
+"""Seconds that the keeper of the users gets, whose calls are cut."""
 
 _log = structlog.get_logger("controller")
 
@@ -89,68 +76,48 @@ class EtcdStorageController:
         )
         self._factory = SharedInformerFactory(client, clock, rng, on_failure=self._informer_died)
         self._recorder = EventRecorder(client, PROGRAM, now)
-        self._listers = self._watch(WatchErrorLog())
+        watches = Watches(self._factory, self._queue, options, self._refresh_access)
+        self._listers = watches.listers
+        self._keeper = self._make_keeper(watches, rng) if options.user_secrets else None
         consistency = ConsistencyStore(self._listers.written(), clock)
-        watches = {informer.resource: informer for informer in self._factory.informers()}
-        self._watchdog = Watchdog(consistency, watches, clock)
+        self._watchdog = Watchdog(consistency, watches.written, clock)
+        self._rollouts = Rollouts(options.max_concurrent_rollouts, clock, self._queue.add)
         self._reconciler = Reconciler(
             client=client,
             listers=self._listers,
             consistency=consistency,
-            dataplane=ProxyDataPlane(options.namespace, options.etcd_proxy_image, options.core),
+            dataplane=GatedDataPlane(options.namespace, options.images, options.core),
             core=options.core,
             namespace=options.namespace,
             reserved_names=options.reserved_names,
             recorder=self._recorder,
             now=now,
+            rng=rng,
+            rollouts=self._rollouts,
+            users=self._make_users(now),
         )
 
-    def _watch(self, errors: WatchErrorLog) -> Listers:
-        """Set up one informer for each kind, each with a handler that names storages."""
-        core, resync = self._options.core, self._options.resync_period
-        return Listers(
-            storages=self._informer(
-                ETCD_STORAGES, errors, own_name, resync=resync, matters=beyond_status
-            ),
-            replica_sets=self._informer(REPLICA_SETS, errors, by_name(storage_of_replica_set)),
-            services=self._informer(SERVICES, errors, by_name(storage_of_service)),
-            pods=self._informer(
-                PODS,
-                errors,
-                by_label,
-                selectors={"labelSelector": STORAGE_LABEL},
-                indexers={STORAGE_INDEX: by_label},
-            ),
-            config_maps=self._informer(
-                CONFIG_MAPS,
-                errors,
-                self._all,
-                selectors=_name_is(core.ca_config_map),
-            ),
-            secrets=self._informer(
-                SECRETS, errors, self._all, selectors=_name_is(core.certs_secret)
-            ),
+    def _make_keeper(self, watches: Watches, rng: random.Random) -> UserKeeper:
+        listeners = Listeners(self._queue.add, watches.enqueue_all, self._keeper_died)
+        return UserKeeper(connect, listeners, clock=self._clock, rng=rng)
+
+    def _make_users(self, now: Callable[[], datetime]) -> CoreUsers | None:
+        secrets = self._options.user_secrets
+        if self._keeper is None or secrets is None:
+            return None
+        return CoreUsers(self._keeper, PairMaker(self._options.namespace, secrets.client_ca), now)
+
+    def _refresh_access(self) -> None:
+        """Tell the keeper how the core is reached now; called whenever that may have changed."""
+        options, find = self._options, self._listers.find_shared
+        if self._keeper is None or options.user_secrets is None:
+            return
+        config_map = find(CONFIG_MAPS, options.core.ca_config_map, options.namespace)
+        root = find(SECRETS, options.user_secrets.root, options.namespace)
+        access = core_access(
+            options.core, options.core_controller_urls, options.user_secrets, config_map, root
         )
-
-    def _informer(
-        self,
-        resource: Resource,
-        errors: WatchErrorLog,
-        keys: KeyFunction,
-        *,
-        resync: float = 0.0,
-        matters: Matters = always,
-        **selection: Any,
-    ) -> Lister:
-        namespace = self._options.namespace if resource.namespaced else None
-        informer = self._factory.informer(resource, namespace, **selection)
-        informer.set_watch_error_handler(errors)
-        informer.add_event_handler(EnqueueHandler(self._queue, keys, matters), resync)
-        return Lister(informer.store, resource)
-
-    def _all(self, _obj: Mapping[str, Any]) -> list[str]:
-        """Every storage hangs on the core's credentials."""
-        return [storage["metadata"]["name"] for storage in self._listers.storages.list()]
+        self._keeper.use(access)
 
     def run(self, stop: threading.Event) -> bool:
         """Work until `stop` is set, then close the client.
@@ -162,14 +129,30 @@ class EtcdStorageController:
         try:
             if self._await_sync():
                 _log.info("synced", workers=self._options.workers)
+                self._restore_rollouts()
+                self._start_keeper()
                 self._work()
         finally:
             self._queue.shut_down()
+            if self._keeper:
+                self._keeper.stop(_KEEPER)
             self._recorder.stop()
             # Calls that still wait for an answer are cut now; their time to finish is over.
             self._client.close()
             self._factory.shutdown()
         return not self._failed.is_set()
+
+    def _restore_rollouts(self) -> None:
+        listers = self._listers
+        replica_sets = listers.owned[REPLICA_SETS].list()
+        pods = partial(listers.pods.by_index, STORAGE_INDEX)
+        self._rollouts.restore(rolling_now(replica_sets, pods))
+
+    def _start_keeper(self) -> None:
+        # Also where the objects that it needs have never been there, and so brought no news.
+        self._refresh_access()
+        if self._keeper:
+            self._keeper.start()
 
     def _await_sync(self) -> bool:
         """Wait for the first list of every kind; False if the stop came first."""
@@ -210,6 +193,11 @@ class EtcdStorageController:
         """A cache that no longer moves would be acted on for ever: end the program instead."""
         self._fail()
         _log.error("informer_died", informer=repr(informer), error=repr(error))
+
+    def _keeper_died(self, error: BaseException) -> None:
+        """What it said last of every user would be believed for ever: end the program instead."""
+        self._fail()
+        _log.error("core_users_died", error=repr(error))
 
     def _fail(self) -> None:
         """End the program with a failure; before any log line, which can fail too."""
@@ -263,8 +251,3 @@ class EtcdStorageController:
             about = StorageReference(name, obj["metadata"]["uid"])
             message = f"an error of the controller itself, see its log: {type(error).__name__}"
             self._recorder.record(about, events.warning(events.ERR_UNKNOWN, message))
-
-
-def _name_is(name: str) -> dict[str, str]:
-    """Select one object, which a Role may allow by its name."""
-    return {"fieldSelector": f"metadata.name={name}"}

@@ -59,6 +59,22 @@ class EnqueueHandler:
             self._queue.add(name, priority=priority)
 
 
+class ChangeHandler:
+    """Calls `changed` for whatever happens to an object."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+
+    def on_add(self, _obj: Json, _is_in_initial_list: bool) -> None:  # noqa: FBT001 - client-go's
+        self._changed()
+
+    def on_update(self, _old: Json, _new: Json) -> None:
+        self._changed()
+
+    def on_delete(self, _obj: Json | DeletedFinalStateUnknown) -> None:
+        self._changed()
+
+
 class WatchErrorLog:
     """Says once why kinds cannot be listed or watched, and once that all can again.
 

@@ -13,12 +13,13 @@ from urllib.parse import SplitResult, urlsplit
 
 from controller.api.durations import parse_duration
 from controller.api.storage import RESERVED_NAMES
-from controller.dataplane import CoreEtcd
+from controller.dataplane import CoreEtcd, Images, UserSecrets
 from controller.log import FORMATS, LEVELS
 
 PROGRAM: Final = "etcdproxy-controller"
 DEFAULT_NAMESPACE: Final = "kube-apiserver-storage"
 DEFAULT_PROXY_IMAGE: Final = "quay.io/coreos/etcd:v3.7.3"
+DEFAULT_GATE_IMAGE: Final = "docker.io/envoyproxy/envoy:distroless-v1.40.0"
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet mounts a pod's identity, its namespace among it."""
 
@@ -47,14 +48,19 @@ class Options:
     """What the flags say; `kubeconfig` None means in-cluster, `resync_period` is in seconds.
 
     `kube_api_qps` is in requests a second, and without a limit if it or `kube_api_burst` is 0.
+    `core_controller_urls` is where this program itself reaches the core. Without `user_secrets`
+    storages have no users of their own there. A `max_concurrent_rollouts` of 0 is no limit.
     """
 
     kubeconfig: str | None
     kube_api_qps: float
     kube_api_burst: int
     core: CoreEtcd
+    core_controller_urls: tuple[str, ...]
+    user_secrets: UserSecrets | None
     namespace: str
-    etcd_proxy_image: str
+    images: Images
+    max_concurrent_rollouts: int
     workers: int
     resync_period: float
     reserved_names: frozenset[str]
@@ -71,9 +77,11 @@ def parse_options(
     """Read the flags; a wrong one ends the program with one line and exit code 2."""
     parser = _parser(environment, service_account)
     given = parser.parse_args(arguments)
-    urls = tuple(url for group in given.etcd_core_url for url in group)
-    if len({urlsplit(url).scheme for url in urls}) > 1:
-        parser.error("argument --etcd-core-url: give either http or https URLs, not both")
+    urls = _flat(given.etcd_core_url)
+    controller_urls = _flat(given.etcd_core_controller_url) or urls
+    for flag, found in (("url", urls), ("controller-url", controller_urls)):
+        if len({urlsplit(url).scheme for url in found}) > 1:
+            parser.error(f"argument --etcd-core-{flag}: give either http or https URLs, not both")
     callers = given.workers + 1  # who sends events is one too
     if given.kube_api_burst and 0 < given.kube_api_qps <= callers / CALL_TIMEOUT:
         parser.error(
@@ -85,14 +93,40 @@ def parse_options(
         kube_api_qps=given.kube_api_qps,
         kube_api_burst=given.kube_api_burst,
         core=CoreEtcd(urls, given.etcd_core_ca_configmap, given.etcd_core_certs_secret),
+        core_controller_urls=controller_urls,
+        user_secrets=_user_secrets(parser, given, (*urls, *controller_urls)),
         namespace=given.namespace,
-        etcd_proxy_image=given.etcd_proxy_image,
+        images=Images(given.gate_image, given.etcd_proxy_image),
+        max_concurrent_rollouts=given.max_concurrent_rollouts,
         workers=given.workers,
         resync_period=given.resync_period,
         reserved_names=RESERVED_NAMES | given.reserved_names,
         log_level=given.log_level,
         log_format=given.log_format,
     )
+
+
+def _user_secrets(
+    parser: argparse.ArgumentParser, given: argparse.Namespace, urls: Sequence[str]
+) -> UserSecrets | None:
+    """Return the Secrets for users in the core, None if none are named; one alone is refused."""
+    flags = ("--etcd-core-root-secret", "--etcd-core-client-ca-secret")
+    root, client_ca = given.etcd_core_root_secret, given.etcd_core_client_ca_secret
+    if not root and not client_ca:
+        return None
+    for flag, other, name in ((*flags, client_ca), (*reversed(flags), root)):
+        if not name:
+            parser.error(f"argument {flag}: give {other} as well, or neither")
+    if any(urlsplit(url).scheme != "https" for url in urls):
+        parser.error(
+            f"argument {flags[0]}: users are told by their certificates,"
+            " so the core's URLs have to be https"
+        )
+    return UserSecrets(root, client_ca)
+
+
+def _flat(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    return tuple(url for group in groups for url in group)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -169,6 +203,27 @@ def _add_core_flags(parser: argparse.ArgumentParser) -> None:
         default="etcd-coreserving-cert",
         help="holds client.pem and client-key.pem for the core (%(default)s)",
     )
+    add(
+        "--etcd-core-root-secret",
+        metavar="NAME",
+        type=_object_name,
+        help="holds client.pem and client-key.pem of the core's user root; with this and the next"
+        " flag every storage gets a user of its own in the core",
+    )
+    add(
+        "--etcd-core-client-ca-secret",
+        metavar="NAME",
+        type=_object_name,
+        help="holds ca.pem and ca-key.pem of an authority that the core trusts for clients",
+    )
+    add(
+        "--etcd-core-controller-url",
+        metavar="URL",
+        type=_urls,
+        action="append",
+        default=[],
+        help="the core etcd as this program reaches it; default: --etcd-core-url",
+    )
 
 
 def _add_work_flags(parser: argparse.ArgumentParser) -> None:
@@ -179,6 +234,20 @@ def _add_work_flags(parser: argparse.ArgumentParser) -> None:
         type=_image,
         default=DEFAULT_PROXY_IMAGE,
         help="image with /usr/local/bin/etcd (%(default)s)",
+    )
+    add(
+        "--gate-image",
+        metavar="IMAGE",
+        type=_image,
+        default=DEFAULT_GATE_IMAGE,
+        help="image with /usr/local/bin/envoy (%(default)s)",
+    )
+    add(
+        "--max-concurrent-rollouts",
+        metavar="N",
+        type=_rollouts,
+        default=5,
+        help="storages whose pods are replaced at the same time; 0: no limit (%(default)s)",
     )
     add(
         "--workers",
@@ -291,6 +360,12 @@ def _names(text: str) -> frozenset[str]:
 def _workers(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 64")
+    return int(text)
+
+
+def _rollouts(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of storages")
     return int(text)
 
 

@@ -64,11 +64,15 @@ def claim(obj: Mapping[str, Any], storage: EtcdStorage) -> Claim:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """An object under a name of ours that is not ours to touch."""
+    """An object under a name of ours that is not ours to touch.
+
+    It `passes` by itself if the garbage collector is about to take it.
+    """
 
     kind: str
     name: str
     holder: str
+    passes: bool = False
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name} exists and {self.holder}"
@@ -83,7 +87,8 @@ def describe_conflict(obj: Mapping[str, Any], kind: str, storage: EtcdStorage) -
             kind, name, "is not ours: delete it, or create the EtcdStorage under another name"
         )
     if (controller["kind"], controller["name"]) == (ETCD_STORAGES.kind, storage.name):
-        return Conflict(kind, name, "belongs to a deleted EtcdStorage of this name: it is awaited")
+        holder = "belongs to a deleted EtcdStorage of this name: it is awaited"
+        return Conflict(kind, name, holder, passes=True)
     return Conflict(
         kind,
         name,

@@ -1,13 +1,13 @@
 """What to write for one storage, decided from what is there: a pure function.
 
 `plan_object` compares one object with its desired form; `plan_storage` puts together the
-ReplicaSet with its rolling step, the Service and the evictions. Carrying a plan out and planning
-again on the result gives an empty plan.
+objects of a storage, the ReplicaSet with its rolling step last, and the evictions. Carrying a
+plan out and planning again on the result gives an empty plan.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 from controller.api.storage import EtcdStorage
 from controller.dataplane import Desired, RollingStep, rolling_step
@@ -22,10 +22,15 @@ from controller.ownership import (
     overlay,
     with_controller,
 )
-from controller.resources import REPLICA_SETS, SERVICES
+from controller.resources import DISRUPTION_BUDGETS, NETWORK_POLICIES, REPLICA_SETS
+from controller.transforms import with_contents, without_contents
 from informers import Resource
 
 Json = dict[str, Any]
+
+_WHOLE_SPECS: Final = frozenset({DISRUPTION_BUDGETS, NETWORK_POLICIES})
+"""Kinds of which the spec is ours as a whole: the server fills nothing in, and a field more lets
+somebody in, or is refused next to ours, as `minAvailable` is next to `maxUnavailable`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +94,16 @@ Decision = Create | Patch | Delete | Conflict | Awaited | None
 class Snapshot:
     """What the caches hold for one storage.
 
-    The objects of its names, the pods of its label, and what all storages share: the objects with
-    the core's credentials.
+    The objects of its names that are there, one of a kind, the pods of its label, and what all
+    storages share: the objects with the core's credentials.
     """
 
     replica_set: Mapping[str, Any] | None = None
-    service: Mapping[str, Any] | None = None
+    objects: Mapping[Resource, Mapping[str, Any]] = field(default_factory=dict)
     pods: tuple[Mapping[str, Any], ...] = ()
     core_config_map: Mapping[str, Any] | None = None
     core_secret: Mapping[str, Any] | None = None
+    client_ca: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,9 +134,13 @@ def plan_storage(storage: EtcdStorage, desired: Desired, snapshot: Snapshot) -> 
         revision=desired.revision,
         replicas=storage.replicas,
     )
+    # What pods need, and what keeps strangers from them, is there before any pod is.
     decisions: tuple[Decision, ...] = (
+        *(
+            plan_object(resource, snapshot.objects.get(resource), wanted, storage)
+            for resource, wanted in desired.objects.items()
+        ),
         _plan_replica_set(replica_set, desired.replica_set, step, storage),
-        plan_object(SERVICES, snapshot.service, desired.service, storage),
     )
     conflicts = tuple(d for d in decisions if isinstance(d, Conflict))
     if conflicts:
@@ -139,6 +149,15 @@ def plan_storage(storage: EtcdStorage, desired: Desired, snapshot: Snapshot) -> 
     evictions = (_evict(pod["metadata"]) for pod in step.evict)
     awaited = tuple(d for d in decisions if isinstance(d, Awaited))
     return Plan((*writes, *evictions), awaited=awaited)
+
+
+def plan_suspension(storage: EtcdStorage, snapshot: Snapshot) -> Plan:
+    """Decide how the pods of `storage` go, at once and all of them; nothing else changes."""
+    actual = snapshot.replica_set
+    if actual is None or claim(actual, storage) is not Claim.OWNED:
+        return Plan()
+    patch = _mend(REPLICA_SETS, actual, overlay(actual, {"spec": {"replicas": 0}}), storage)
+    return Plan((patch,)) if patch else Plan()
 
 
 def plan_object(
@@ -155,7 +174,10 @@ def plan_object(
         return describe_conflict(actual, resource.kind, storage)
     if whose is Claim.LEAVING:
         return Awaited(resource.kind, actual["metadata"]["name"])
-    return _mend(resource, actual, overlay(actual, desired), storage)
+    target = overlay(actual, desired)
+    if resource in _WHOLE_SPECS:
+        target["spec"] = desired["spec"]
+    return _mend(resource, actual, target, storage)
 
 
 def _mend(
@@ -181,12 +203,14 @@ def _plan_replica_set(
         # A selector cannot be changed, and that of the first controller selects every
         # storage's pods.
         return Delete(REPLICA_SETS, metadata["name"], metadata["uid"], metadata["resourceVersion"])
-    target = overlay(actual, wanted)
-    template = wanted["spec"]["template"]
+    actual, slim = without_contents(actual), without_contents(wanted)
+    target = overlay(actual, slim)
+    template = slim["spec"]["template"]
     if pod_revision(spec["template"]) != pod_revision(template):
         # Of another revision nothing is kept, or fields we no longer set would stay for ever.
         target["spec"]["template"] = template
-    return _mend(REPLICA_SETS, actual, target, storage)
+    patch = _mend(REPLICA_SETS, actual, target, storage)
+    return replace(patch, patch=with_contents(patch.patch, wanted)) if patch else None
 
 
 def _evict(metadata: Mapping[str, Any]) -> Evict:

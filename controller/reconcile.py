@@ -6,72 +6,55 @@ that the queue comes back with growing delay, and reported in the status if some
 """
 
 import contextlib
-from collections.abc import Callable
+import random
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
-import structlog
-
 from controller import events
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage, name_problem, read_storage
 from controller.consistency import ConsistencyStore
-from controller.dataplane import CoreEtcd, DataPlane, Desired, core_ca, core_problem
-from controller.dataplane.interface import replica_set_name, service_name
-from controller.dataplane.rolling import pod_revision
-from controller.events import Recorder, transition_events
-from controller.ownership import Claim, claim, merge_patch
-from controller.plan import Create, Delete, Patch, Plan, Snapshot, Write, plan_storage
-from controller.resources import ETCD_STORAGES, REPLICA_SETS, SERVICES
-from controller.status import (
-    AWAITING_DELETION,
-    INVALID_NAME,
-    INVALID_SPEC,
-    NAME_CONFLICT,
-    NOT_SUPPORTED,
-    WRITE_FAILED,
-    Observed,
-    desired_status,
-)
-from controller.writer import EVICTION_PAUSE, EvictionBlocked, Writer, is_stale
-from informers import ApiError, Client, ConnectionFailed, Lister, Resource
+from controller.coreusers import CoreUsers
+from controller.dataplane import CoreEtcd, DataPlane, Desired, Facts, core_problem
+from controller.dataplane.names import object_name
+from controller.dataplane.pods import drain_token
+from controller.events import Recorder
+from controller.finalizer import CoreUserFinalizer
+from controller.observed import after_turn, after_writes, observe, plan_problem, write_problem
+from controller.ownership import Claim, claim
+from controller.plan import Delete, Patch, Plan, Snapshot, Write, plan_suspension
+from controller.reporting import Reporter
+from controller.resources import CONFIG_MAPS, ETCD_STORAGES, REPLICA_SETS, SECRETS
+from controller.rollouts import Rollouts
+from controller.status import INVALID_NAME, INVALID_SPEC, NOT_SUPPORTED, Observed
+from controller.tenant import Tenant, without_users
+from controller.turn import Turn, take_turn
+from controller.watches import STORAGE_INDEX, Listers
+from controller.writer import EVICTION_PAUSE, EvictionBlocked, Writer
+from informers import ApiError, Client, ConnectionFailed, Resource
 from informers.errors import is_not_found
-from informers.store import resource_version
+from informers.store import Object
 
-STORAGE_INDEX: Final = "storage"
-"""The pods' index: the name of the storage in their label."""
+Json = Mapping[str, Any]
 
 _NEW: Final = timedelta(minutes=1)
 """A storage of this age without a status has only just been made."""
 
-_log = structlog.get_logger("controller.reconcile")
-
-
-@dataclass(frozen=True, slots=True)
-class Listers:
-    """The caches that a reconcile reads."""
-
-    storages: Lister
-    replica_sets: Lister
-    services: Lister
-    pods: Lister
-    config_maps: Lister
-    secrets: Lister
-
-    def written(self) -> dict[Resource, Lister]:
-        """The caches of the kinds that a reconcile writes to and gets a version from."""
-        return {
-            ETCD_STORAGES: self.storages,
-            REPLICA_SETS: self.replica_sets,
-            SERVICES: self.services,
-        }
+_TOKEN: Final = re.compile(r"[0-9a-f]{32}")
+"""What a drain token of ours looks like."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """Brings single storages up to date; thread safe as long as no two share a name."""
+    """Brings single storages up to date; thread safe as long as no two share a name.
+
+    `users` is None where storages have no users in the core. `rng` makes secrets: it has to be
+    one that nobody can foretell.
+    """
 
     client: Client
     listers: Listers
@@ -82,6 +65,9 @@ class Reconciler:
     reserved_names: frozenset[str]
     recorder: Recorder
     now: Callable[[], datetime]
+    rng: random.Random
+    rollouts: Rollouts
+    users: CoreUsers | None = None
 
     def reconcile(self, name: str) -> float | None:
         """Bring the storage `name` up to date; raises what should be tried again later.
@@ -91,26 +77,47 @@ class Reconciler:
         """
         self.consistency.ensure_ready(name)
         obj = self.listers.storages.find(name)
-        if obj is None:
+        storage = read_storage(obj) if obj else None
+        if storage is None or storage.deleting:
+            self.rollouts.leave(name)
+        if storage is None or (storage.deleting and not storage.claimed):
+            if self.users:
+                self.users.keeper.forget(name)
             return None  # The garbage collector follows the owner references.
-        storage = read_storage(obj)
         if storage.deleting:
+            self._finalizer.work_off(storage)
             return None
+        return self._bring_up_to_date(storage)
+
+    def _bring_up_to_date(self, storage: EtcdStorage) -> float | None:
         snapshot = self._snapshot(storage)
-        desired = self.dataplane.desired(storage, core_ca(snapshot.core_config_map))
         refusal = self._refusal(storage, snapshot)
-        plan = Plan() if refusal else plan_storage(storage, desired, snapshot)
+        tenant = Tenant(users=False, auth=None) if refusal else self._tenant(storage, snapshot)
+        if tenant.claims:
+            self._finalizer.put_on(storage)
+            return None  # The change of the storage brings it back.
+        refusal = refusal or tenant.problem
+        desired = self._desired(storage, snapshot, tenant)
+        turn = self._turn(storage, desired, snapshot, refusal)
+        plan = turn.plan(storage, snapshot) if turn else Plan()
+        if tenant.suspended:
+            plan = plan_suspension(storage, snapshot)
         if plan.brings_to_life and not self._exists(storage, plan):
             return None
-        seen = observe(storage, desired, snapshot, refusal)
+        seen = observe(storage, desired, snapshot, tenant, refusal)
+        if turn:
+            seen = after_turn(seen, turn, snapshot)
+        done: list[Write] = []
         try:
-            blocked = self._carry_out(storage, plan)
+            blocked = self._carry_out(storage, plan, done)
         except (ApiError, ConnectionFailed) as error:
             if problem := write_problem(error):
-                self._report_failure(storage, replace(seen, problem=problem))
+                self._report_failure(storage, replace(after_writes(seen, done), problem=problem))
             raise
-        self._report(storage, after_writes(seen, plan, blocked))
-        return EVICTION_PAUSE if blocked else None
+        seen = replace(after_writes(seen, done), eviction_blocked=blocked)
+        self._reporter.report(storage, replace(seen, problem=refusal or plan_problem(plan)))
+        pause = EVICTION_PAUSE if blocked else None
+        return _soonest(pause, tenant.again, turn.again if turn else None)
 
     def _refusal(self, storage: EtcdStorage, snapshot: Snapshot) -> Problem | None:
         """Why nothing can be written for `storage` now; what exists meanwhile goes on serving."""
@@ -123,7 +130,43 @@ class Reconciler:
             )
         if message := self.dataplane.unsupported(storage):
             return Problem(NOT_SUPPORTED, message)
-        return core_problem(self.core, snapshot.core_config_map, snapshot.core_secret)
+        return core_problem(
+            self.core,
+            snapshot.core_config_map,
+            snapshot.core_secret,
+            users=self.users is not None,
+        )
+
+    def _tenant(self, storage: EtcdStorage, snapshot: Snapshot) -> Tenant:
+        return self.users.tenant(storage, snapshot) if self.users else without_users(storage)
+
+    def _turn(
+        self, storage: EtcdStorage, desired: Desired, snapshot: Snapshot, refusal: Problem | None
+    ) -> Turn | None:
+        """Ask whether pods may be replaced; one that is refused gives way to others."""
+        if refusal:
+            self.rollouts.leave(storage.name)
+            return None
+        return take_turn(self.rollouts, storage, desired, snapshot, self.now())
+
+    def _desired(self, storage: EtcdStorage, snapshot: Snapshot, tenant: Tenant) -> Desired:
+        facts = Facts(
+            auth=bool(tenant.auth),
+            users=tenant.users,
+            drain_token=self._drain_token(storage, snapshot.replica_set),
+        )
+        desired = self.dataplane.desired(storage, facts)
+        if tenant.secret is None:
+            return desired
+        return replace(desired, objects={SECRETS: tenant.secret, **desired.objects})
+
+    def _drain_token(self, storage: EtcdStorage, replica_set: Mapping[str, Any] | None) -> str:
+        """Return the token of the pods that run; a new one rolls them."""
+        if replica_set is not None and claim(replica_set, storage) is not Claim.FOREIGN:
+            token = drain_token(replica_set)
+            if _TOKEN.fullmatch(token):
+                return token
+        return f"{self.rng.getrandbits(128):032x}"
 
     def _exists(self, storage: EtcdStorage, plan: Plan) -> bool:
         """Ask the server whether `storage` is still there, unless it is so new that it must be.
@@ -135,22 +178,30 @@ class Reconciler:
         age = self.now() - storage.created
         if "observedGeneration" not in storage.status and age < _NEW and not plan.adopts:
             return True
+        live = self._get(ETCD_STORAGES, storage.name, None)
+        if live is None:
+            return False
+        metadata = live["metadata"]
+        return metadata["uid"] == storage.uid and "deletionTimestamp" not in metadata
+
+    def _get(self, resource: Resource, name: str, namespace: str | None) -> Object | None:
+        """Ask the server for an object; None if it is not there."""
         try:
-            live = self.client.get(ETCD_STORAGES, storage.name)["metadata"]
+            return self.client.get(resource, name, namespace)
         except ApiError as error:
             if is_not_found(error):
-                return False
+                return None
             raise
-        return live["uid"] == storage.uid and "deletionTimestamp" not in live
 
-    def _carry_out(self, storage: EtcdStorage, plan: Plan) -> str:
-        """Make the writes of `plan`; returns why an eviction has to wait, '' if none has."""
+    def _carry_out(self, storage: EtcdStorage, plan: Plan, done: list[Write]) -> str:
+        """Make the writes of `plan`, noting each; returns why an eviction has to wait, or ''."""
         writer = Writer(self.client, self.namespace, self._wrote(storage))
         for write in plan.writes:
             try:
                 writer.carry_out(write)
             except EvictionBlocked as blocked:
                 return str(blocked)
+            done.append(write)
             self._record_reclaimed(storage, write)
         return ""
 
@@ -159,13 +210,31 @@ class Reconciler:
 
     def _snapshot(self, storage: EtcdStorage) -> Snapshot:
         listers = self.listers
+        found = {
+            resource: lister.find(object_name(resource, storage.name), self.namespace)
+            for resource, lister in listers.owned.items()
+        }
+        if storage.claimed and SECRETS in found and found[SECRETS] is None:
+            # One that lost our label, or never had it, is in no cache of ours.
+            name = object_name(SECRETS, storage.name)
+            found[SECRETS] = self._get(SECRETS, name, self.namespace)
+        objects = {resource: obj for resource, obj in found.items() if obj is not None}
         return Snapshot(
-            listers.replica_sets.find(replica_set_name(storage.name), self.namespace),
-            listers.services.find(service_name(storage.name), self.namespace),
-            tuple(listers.pods.by_index(STORAGE_INDEX, storage.name)),
-            listers.config_maps.find(self.core.ca_config_map, self.namespace),
-            listers.secrets.find(self.core.certs_secret, self.namespace),
+            replica_set=objects.pop(REPLICA_SETS, None),
+            objects=objects,
+            pods=tuple(listers.pods.by_index(STORAGE_INDEX, storage.name)),
+            **self._shared(),
         )
+
+    def _shared(self) -> dict[str, Any]:
+        """Return what all storages hang on."""
+        wanted = {
+            "core_config_map": (CONFIG_MAPS, self.core.ca_config_map),
+            "core_secret": (SECRETS, self.core.certs_secret),
+            **({"client_ca": (SECRETS, self.users.pairs.authority_name)} if self.users else {}),
+        }
+        find = self.listers.find_shared
+        return {field: find(*what, self.namespace) for field, what in wanted.items()}
 
     def _record_reclaimed(self, storage: EtcdStorage, write: Write) -> None:
         if isinstance(write, Patch) and write.adopts:
@@ -179,78 +248,19 @@ class Reconciler:
     def _report_failure(self, storage: EtcdStorage, observed: Observed) -> None:
         """Say in the status what went wrong; if that fails as well, the first error counts."""
         with contextlib.suppress(ApiError, ConnectionFailed):
-            self._report(storage, observed)
+            self._reporter.report(storage, observed)
 
-    def _report(self, storage: EtcdStorage, observed: Observed) -> None:
-        """Write the status if it says something new, and the events that go with the change."""
-        now = self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        status = desired_status(storage, observed, now=now)
-        patch = merge_patch(storage.status, status)
-        if not patch:
-            return
-        guard = {"resourceVersion": storage.resource_version}
-        answer = self.client.patch(
-            ETCD_STORAGES,
-            storage.name,
-            {"metadata": guard, "status": patch},
-            subresource="status",
+    @property
+    def _finalizer(self) -> CoreUserFinalizer:
+        keeper = self.users.keeper if self.users else None
+        return CoreUserFinalizer(
+            self.client, self.listers, self.namespace, self._reporter, self.consistency, keeper
         )
-        self._wrote(storage)(ETCD_STORAGES, resource_version(answer))
-        _log.info("status_changed", storage=storage.name, **_told(status))
-        for event in transition_events(storage, status):
-            self.recorder.record(storage, event)
+
+    @property
+    def _reporter(self) -> Reporter:
+        return Reporter(self.client, self.consistency, self.recorder, self.now)
 
 
-def observe(
-    storage: EtcdStorage, desired: Desired, snapshot: Snapshot, refusal: Problem | None
-) -> Observed:
-    """Put together what the status tells of the time before any write."""
-    service, replica_set = snapshot.service, snapshot.replica_set
-    revision: str | None = desired.revision
-    if refusal:
-        # What is wanted cannot be told now, so pods are measured by what was wanted last.
-        revision = pod_revision(replica_set["spec"]["template"]) if replica_set else None
-    return Observed(
-        problem=refusal,
-        served=service is not None and claim(service, storage) is not Claim.FOREIGN,
-        endpoint=desired.endpoint,
-        revision=revision,
-        pods=snapshot.pods,
-    )
-
-
-def write_problem(error: ApiError | ConnectionFailed) -> Problem | None:
-    """What a write that failed so is reported as, or None.
-
-    One that ran out of time is reported, as others need not: a webhook hangs for one kind alone.
-    A server that cannot be reached would not take the report either.
-    """
-    if isinstance(error, ApiError):
-        return None if is_stale(error) else Problem(WRITE_FAILED, error.message)
-    return Problem(WRITE_FAILED, str(error)) if error.timed_out else None
-
-
-def after_writes(seen: Observed, plan: Plan, blocked: str) -> Observed:
-    """Add what the carried-out plan changed: a Service just created serves from now on."""
-    created = any(isinstance(w, Create) and w.resource == SERVICES for w in plan.writes)
-    return replace(
-        seen,
-        served=seen.served or created,
-        problem=seen.problem or _plan_problem(plan),
-        eviction_blocked=blocked,
-    )
-
-
-def _plan_problem(plan: Plan) -> Problem | None:
-    if plan.conflicts:
-        return Problem(NAME_CONFLICT, "; ".join(str(conflict) for conflict in plan.conflicts))
-    going = [(w.resource.kind, w.name) for w in plan.writes if isinstance(w, Delete)]
-    going += [(awaited.kind, awaited.name) for awaited in plan.awaited]
-    if going:
-        names = ", ".join(f"{kind} {name}" for kind, name in going)
-        return Problem(AWAITING_DELETION, f"waiting for {names} to be gone, to make it anew")
-    return None
-
-
-def _told(status: dict[str, Any]) -> dict[str, str]:
-    return {c["type"].lower(): f"{c['status']}/{c['reason']}" for c in status["conditions"]}
+def _soonest(*times: float | None) -> float | None:
+    return min((time for time in times if time is not None), default=None)

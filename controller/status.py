@@ -3,17 +3,20 @@
 Reasons are part of the interface: operators alert on them, and the README lists them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from controller import podstate
 from controller.api.conditions import Condition, Problem, merge_conditions
 from controller.api.storage import EtcdStorage
+from controller.dataplane.interface import ISOLATED_BY_CORE
 from controller.dataplane.rolling import is_ready, is_terminating, pod_revision
 
 DEPLOYED: Final = "Deployed"
 READY: Final = "Ready"
 PROGRESSING: Final = "Progressing"
+DEGRADED: Final = "Degraded"
 
 ETCD_PROXY_DEPLOYED: Final = "EtcdProxyDeployed"
 INVALID_NAME: Final = "InvalidName"
@@ -27,7 +30,14 @@ NO_POD_READY: Final = "NoPodReady"
 NOT_DEPLOYED: Final = "NotDeployed"
 ROLLING_PODS: Final = "RollingPods"
 EVICTION_BLOCKED: Final = "EvictionBlocked"
+ROLLOUT_QUEUED: Final = "RolloutQueued"
 PODS_UP_TO_DATE: Final = "PodsUpToDate"
+AS_EXPECTED: Final = "AsExpected"
+
+_QUEUED: Final = (
+    "the pods are of an older revision and wait for their turn: others are being replaced"
+    " (flag --max-concurrent-rollouts; one that is stuck is Degraded)"
+)
 
 Json = Mapping[str, Any]
 
@@ -36,16 +46,21 @@ Json = Mapping[str, Any]
 class Observed:
     """What one reconcile saw and did.
 
+    `problem` is what keeps the objects from being as desired, `concerns` what else is wrong.
     `served` says that the Service exists and is ours; `pods` are those behind it, and `revision`
-    is the one they should have. `eviction_blocked` says why a pod could not be replaced.
+    is the one they should have. `eviction_blocked` says why a pod could not be replaced, `queued`
+    that none may be yet. `auth` says whether the core checks users, None while that is not known.
     """
 
     problem: Problem | None
+    concerns: tuple[Problem, ...] = ()
     served: bool = False
     endpoint: str = ""
     revision: str | None = None
     pods: tuple[Json, ...] = ()
     eviction_blocked: str = ""
+    queued: bool = False
+    auth: bool | None = None
 
 
 def desired_status(storage: EtcdStorage, observed: Observed, *, now: str) -> dict[str, Any]:
@@ -63,9 +78,8 @@ def desired_status(storage: EtcdStorage, observed: Observed, *, now: str) -> dic
             (
                 _deployed(observed),
                 _ready(storage, observed, alive, len(ready)),
-                _progressing(
-                    observed.eviction_blocked, updated, rolling=len(updated) < len(alive)
-                ),
+                _progressing(observed, updated, rolling=len(updated) < len(alive)),
+                _degraded(observed, alive),
             ),
             generation=storage.generation,
             now=now,
@@ -73,14 +87,22 @@ def desired_status(storage: EtcdStorage, observed: Observed, *, now: str) -> dic
     }
     if observed.served:
         status["endpoint"] = observed.endpoint
+    if isolation := _isolation(observed.auth, alive):
+        status["isolation"] = isolation
     return status
+
+
+def _isolation(auth: bool | None, alive: Sequence[Json]) -> str | None:  # noqa: FBT001 - a fact
+    """Pods that lean on the core's auth keep nobody apart once it is off."""
+    given = podstate.isolation(alive)
+    return None if given == ISOLATED_BY_CORE and auth is False else given
 
 
 def _deployed(observed: Observed) -> Condition:
     if observed.problem is not None:
         return Condition(DEPLOYED, False, observed.problem.reason, observed.problem.message)
     return Condition(
-        DEPLOYED, True, ETCD_PROXY_DEPLOYED, "the ReplicaSet and the Service exist as desired"
+        DEPLOYED, True, ETCD_PROXY_DEPLOYED, "every object of this storage exists as desired"
     )
 
 
@@ -91,52 +113,31 @@ def _ready(
         return Condition(READY, False, NOT_DEPLOYED, "there is no Service of this storage")
     if ready:
         return Condition(READY, True, PODS_READY, "pods behind the Service read from the core")
-    message = _waiting(alive) or f"0 of {storage.replicas} pods are there yet"
+    message = podstate.waiting(alive) or f"0 of {storage.replicas} pods are there yet"
     return Condition(READY, False, NO_POD_READY, message)
 
 
-def _progressing(blocked: str, updated: Sequence[Json], *, rolling: bool) -> Condition:
-    if blocked:
-        return Condition(PROGRESSING, True, EVICTION_BLOCKED, blocked)
+def _progressing(observed: Observed, updated: Sequence[Json], *, rolling: bool) -> Condition:
+    if observed.queued:
+        return Condition(PROGRESSING, True, ROLLOUT_QUEUED, _QUEUED)
+    if observed.eviction_blocked:
+        return Condition(PROGRESSING, True, EVICTION_BLOCKED, observed.eviction_blocked)
     if not rolling:
         return Condition(
             PROGRESSING, False, PODS_UP_TO_DATE, "no pod of an older revision is left"
         )
     message = "pods of an older revision are being replaced"
-    if waiting := _waiting(pod for pod in updated if not is_ready(pod)):
+    if waiting := podstate.waiting(updated):
         message += f", new ones wait: {waiting}"
     return Condition(PROGRESSING, True, ROLLING_PODS, message)
 
 
-def _waiting(pods: Iterable[Json]) -> str:
-    return "; ".join(sorted(set(_waiting_for(pods))))
-
-
-def _waiting_for(pods: Iterable[Json]) -> Iterable[str]:
-    """What keeps pods from being ready, without pod names, so that the message is steady."""
-    for pod in pods:
-        status = pod.get("status") or {}
-        containers = status.get("containerStatuses") or ()
-        for container in containers:
-            yield _container_problem(container)
-        if not containers:
-            yield _unscheduled(status) or "pods are being started"
-
-
-def _container_problem(container: Json) -> str:
-    """The last end of a container tells more than what it does between two restarts."""
-    state, last = container.get("state") or {}, container.get("lastState") or {}
-    ended = state.get("terminated") or last.get("terminated")
-    if ended:
-        how = f"{ended.get('reason', 'Error')}, exit code {ended.get('exitCode', 'unknown')}"
-        return f"the container ended ({how}) and is restarted: see the pods' logs"
-    if "waiting" in state:
-        return f"container {state['waiting'].get('reason', 'waiting')}"
-    return "the proxy does not answer its readiness probe: is the core etcd reachable?"
-
-
-def _unscheduled(status: Json) -> str | None:
-    for condition in status.get("conditions") or ():
-        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return f"pods cannot be scheduled: {condition.get('message', '')}"
-    return None
+def _degraded(observed: Observed, alive: Sequence[Json]) -> Condition:
+    """Whether somebody has to act; what passes by itself is told by the other conditions."""
+    found = (observed.problem, *observed.concerns, podstate.stuck(alive))
+    # What keeps the objects from being made is often what is wrong with the core as well.
+    problems = [*dict.fromkeys(p for p in found if p is not None and not p.passes)]
+    if not problems:
+        return Condition(DEGRADED, False, AS_EXPECTED, "nothing needs a person")
+    message = "; ".join(problem.message for problem in problems)
+    return Condition(DEGRADED, True, problems[0].reason, message)

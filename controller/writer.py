@@ -11,8 +11,9 @@ from typing import Final
 
 import structlog
 
+from controller.dataplane.names import OWNED
 from controller.plan import Create, Delete, Evict, Json, Patch, Write
-from controller.resources import ETCD_STORAGES, PODS, REPLICA_SETS, SERVICES
+from controller.resources import ETCD_STORAGES, PODS
 from informers import ApiError, Client, Resource
 from informers.errors import is_already_exists, is_conflict, is_not_found, is_too_many_requests
 from informers.store import resource_version
@@ -22,9 +23,7 @@ EVICTION_PAUSE: Final = 15.0
 and no watch of ours would tell."""
 
 _WRITTEN: Final = frozenset(
-    name
-    for resource in (ETCD_STORAGES, REPLICA_SETS, SERVICES, PODS)
-    for name in (resource.plural, resource.kind)
+    name for resource in (ETCD_STORAGES, PODS, *OWNED) for name in (resource.plural, resource.kind)
 )
 """What details call the kinds that are written to: by the plural, but where a precondition of a
 deletion or an eviction fails by the kind."""

@@ -21,10 +21,14 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a storage is not deployed; the reason is CamelCase, the message says what to do."""
+    """What is wrong with a storage; the reason is CamelCase, the message says what to do.
+
+    One that `passes` goes by itself in time, and nobody has to act.
+    """
 
     reason: str
     message: str
+    passes: bool = False
 
 
 def merge_conditions(

@@ -12,6 +12,9 @@ RESERVED_NAMES: Final = frozenset({"registry", "root"})
 MAX_NAME_LENGTH: Final = 58
 """`etcd-<name>` is a Service, and a Service's name is a DNS label of 63 characters."""
 
+CORE_USER_FINALIZER: Final = "etcd.xmudrii.com/core-user"
+"""On a storage whose user and role in the core are ours to keep, and to remove."""
+
 _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _IGNORED_FIELDS: Final = {"serverCACert": "caCertConfigMap", "clientCert": "clientCertSecret"}
 """Fields of 2018, and what took their place."""
@@ -43,6 +46,7 @@ class EtcdStorage:
     generation: int
     created: datetime
     deleting: bool
+    finalizers: tuple[str, ...]
     mode: str
     replicas: int
     reclaim_policy: str
@@ -56,6 +60,11 @@ class EtcdStorage:
     def prefix(self) -> str:
         """Where its keys lie in the core etcd."""
         return f"/{self.name}/"
+
+    @property
+    def claimed(self) -> bool:
+        """Whether user and role of this name in the core are ours."""
+        return CORE_USER_FINALIZER in self.finalizers
 
 
 def read_storage(obj: Mapping[str, Any]) -> EtcdStorage:
@@ -74,6 +83,7 @@ def read_storage(obj: Mapping[str, Any]) -> EtcdStorage:
         generation=metadata.get("generation", 1),
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
         deleting="deletionTimestamp" in metadata,
+        finalizers=tuple(metadata.get("finalizers") or ()),
         mode=spec.get("mode") or "Proxy",
         replicas=spec.get("replicas") or 2,
         reclaim_policy=spec.get("reclaimPolicy") or "Retain",

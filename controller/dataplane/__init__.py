@@ -4,18 +4,21 @@ The rest of the controller sees a data plane only through `DataPlane`: a pure fu
 storage and the facts about the core to the objects that should exist.
 """
 
-from controller.dataplane.core import CoreEtcd, core_ca, core_problem
-from controller.dataplane.interface import DataPlane, Desired
-from controller.dataplane.proxy import ProxyDataPlane
+from controller.dataplane.core import CoreEtcd, UserSecrets, core_problem
+from controller.dataplane.gated import GatedDataPlane
+from controller.dataplane.interface import DataPlane, Desired, Facts
+from controller.dataplane.pods import Images
 from controller.dataplane.rolling import RollingStep, rolling_step
 
 __all__ = [
     "CoreEtcd",
     "DataPlane",
     "Desired",
-    "ProxyDataPlane",
+    "Facts",
+    "GatedDataPlane",
+    "Images",
     "RollingStep",
-    "core_ca",
+    "UserSecrets",
     "core_problem",
     "rolling_step",
 ]

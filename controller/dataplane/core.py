@@ -1,4 +1,4 @@
-"""The core etcd, as the proxies reach it, and whether its credentials are there."""
+"""The core etcd, as the pods reach it, and whether its credentials are there."""
 
 import base64
 import binascii
@@ -27,10 +27,29 @@ class CoreEtcd:
         return self.urls[0].startswith("https://")
 
 
+@dataclass(frozen=True, slots=True)
+class UserSecrets:
+    """The Secrets of our namespace by which storages get users of their own in the core.
+
+    `root` holds a pair of etcd's user of that name, under the keys of the shared pair, and
+    `client_ca` an authority that the core trusts for its clients: ca.pem and ca-key.pem.
+    """
+
+    root: str
+    client_ca: str
+
+
 def core_problem(
-    core: CoreEtcd, config_map: Mapping[str, Any] | None, secret: Mapping[str, Any] | None
+    core: CoreEtcd,
+    config_map: Mapping[str, Any] | None,
+    secret: Mapping[str, Any] | None,
+    *,
+    users: bool,
 ) -> Problem | None:
-    """Check the objects that hold the core's CA and our client pair; None if all is there."""
+    """Check the objects that hold the core's CA and our client pair; None if all is there.
+
+    With `users` the pair is not asked for: each storage has one of its own.
+    """
     if not core.tls:
         return None
     if config_map is None:
@@ -39,6 +58,10 @@ def core_problem(
         return Problem(
             "CoreCAMissing", f"ConfigMap {core.ca_config_map} has no key {CA_KEY}, or it is empty"
         )
+    return None if users else _pair_problem(core, secret)
+
+
+def _pair_problem(core: CoreEtcd, secret: Mapping[str, Any] | None) -> Problem | None:
     if secret is None:
         keys = f"{CERT_KEY} and {KEY_KEY}"
         return Problem("CoreCertsMissing", _missing("Secret", core.certs_secret, keys))
@@ -49,12 +72,6 @@ def core_problem(
             f"Secret {core.certs_secret} has no key {' and no key '.join(absent)}, or it is empty",
         )
     return None
-
-
-def core_ca(config_map: Mapping[str, Any] | None) -> str:
-    """Return the core's CA bundle in PEM, '' where there is none."""
-    bundle: str = ((config_map or {}).get("data") or {}).get(CA_KEY, "")
-    return bundle
 
 
 def _missing(kind: str, name: str, keys: str) -> str:

@@ -1,56 +1,75 @@
 """The seam between the controller and what serves a storage's etcd."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from controller.api.storage import EtcdStorage
+from informers import Resource
+
+Json = dict[str, Any]
 
 REVISION_LABEL: Final = "etcd.xmudrii.com/revision"
 """On pods and their template: the hash of the template we wanted, never of the defaulted one."""
 
+ISOLATION_LABEL: Final = "etcd.xmudrii.com/isolation"
+"""On pods and their template: who keeps their tenant from the others' data."""
+
+ISOLATED_BY_CORE: Final = "Core"
+"""The core knows the tenant as a user of its own, and refuses what is not his."""
+
+ISOLATED_BY_GATE: Final = "Gate"
+"""The core would give everything; the gate and the proxy in the pod do not ask for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the objects of a storage depend on besides its spec.
+
+    `auth`: the core checks users. `users`: the storage has a user of its own there, and its pods
+    use that one's pair. `drain_token`: the secret part of the path by which pods are drained.
+    """
+
+    auth: bool
+    users: bool
+    drain_token: str
+
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The objects of one storage as they should be, complete but for owner references."""
+    """The objects of one storage as they should be, complete but for owner references.
 
-    replica_set: dict[str, Any]
-    service: dict[str, Any]
+    `objects` has one of each kind, in the order in which they are written, the ReplicaSet apart:
+    that one is rolled.
+    """
+
+    replica_set: Json
+    objects: Mapping[Resource, Json]
     endpoint: str
 
     @property
     def revision(self) -> str:
         """The revision that every pod should carry."""
-        revision: str = self.replica_set["spec"]["template"]["metadata"]["labels"][REVISION_LABEL]
-        return revision
+        return self._labels[REVISION_LABEL]
+
+    @property
+    def isolation(self) -> str:
+        """What every pod of this revision gives."""
+        return self._labels[ISOLATION_LABEL]
+
+    @property
+    def _labels(self) -> dict[str, str]:
+        labels: dict[str, str] = self.replica_set["spec"]["template"]["metadata"]["labels"]
+        return labels
 
 
 class DataPlane(Protocol):
     """Makes the objects of a storage; replaced as a whole when the data plane changes."""
 
-    def desired(self, storage: EtcdStorage, core_ca: str) -> Desired:
-        """Return the objects for `storage`; `core_ca` is the core's CA bundle in PEM or ''."""
+    def desired(self, storage: EtcdStorage, facts: Facts) -> Desired:
+        """Return the objects for `storage`."""
         ...
 
     def unsupported(self, storage: EtcdStorage) -> str | None:
         """Say what of this spec cannot be had from this data plane; None if all can."""
         ...
-
-
-def replica_set_name(storage_name: str) -> str:
-    """Return the ReplicaSet's name; it is the original's."""
-    return f"etcd-rs-{storage_name}"
-
-
-def service_name(storage_name: str) -> str:
-    """Return the Service's name; it is the original's, and part of every endpoint."""
-    return f"etcd-{storage_name}"
-
-
-def storage_of_replica_set(name: str) -> str | None:
-    """Return the storage that a ReplicaSet of this name would belong to."""
-    return name.removeprefix("etcd-rs-") if name.startswith("etcd-rs-") else None
-
-
-def storage_of_service(name: str) -> str | None:
-    """Return the storage that a Service of this name would belong to."""
-    return name.removeprefix("etcd-") if name.startswith("etcd-") else None

@@ -1,4 +1,7 @@
-"""A certificate authority and the leaves it signs: ECDSA P-256, PEM in and out."""
+"""A certificate authority and the leaves it signs: ECDSA P-256, PEM in and out.
+
+The authority of somebody else may have an RSA key or one of another curve.
+"""
 
 import datetime as dt
 import ipaddress
@@ -8,7 +11,7 @@ from typing import Self
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _SLACK = dt.timedelta(minutes=5)
@@ -28,7 +31,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What a certificate says: `dns` and `ips` name a server, the subject a client.
+    """What a certificate says: `dns` and `ips` name a server, the subject or `uris` a client.
 
     Without a `cn` etcd's grpc-proxy takes the pair as its client pair; with one it refuses.
     """
@@ -37,6 +40,7 @@ class Leaf:
     organizations: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
     ips: tuple[str, ...] = ()
+    uris: tuple[str, ...] = ()
     usages: tuple[x509.ObjectIdentifier, ...] = (CLIENT,)
 
 
@@ -69,7 +73,7 @@ class Authority:
     def issue(self, leaf: Leaf, *, validity: dt.timedelta, now: dt.datetime) -> Pair:
         """Make a key and sign a certificate for it, good from a little before `now`."""
         issuer = x509.load_pem_x509_certificate(self.pair.cert_pem)
-        signer = _load_key(self.pair.key_pem)
+        signer = load_signer(self.pair.key_pem)
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(leaf.cn, leaf.organizations)
         builder = (
@@ -77,10 +81,7 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage(leaf.usages), critical=False)
-            .add_extension(
-                x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()),
-                critical=False,
-            )
+            .add_extension(_key_identifier(issuer), critical=False)
         )
         if names := _alternative_names(leaf):
             # RFC 5280, 4.2.1.6: critical where nothing else says who this is.
@@ -127,17 +128,29 @@ def _key_usage(*, authority: bool) -> x509.KeyUsage:
     )
 
 
+def _key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    """Name the issuer's key as the issuer does: there are several ways, and OpenSSL compares."""
+    try:
+        named = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        public_key = issuer.public_key()
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(public_key)  # type: ignore[arg-type]
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(named)
+
+
 def _alternative_names(leaf: Leaf) -> list[x509.GeneralName]:
     return [
         *(x509.DNSName(name) for name in leaf.dns),
+        *(x509.UniformResourceIdentifier(uri) for uri in leaf.uris),
         *(x509.IPAddress(ipaddress.ip_address(ip)) for ip in leaf.ips),
     ]
 
 
-def _load_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+def load_signer(pem: bytes) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
+    """Read an authority's key; ValueError or TypeError if it is no PEM or of another kind."""
     key = serialization.load_pem_private_key(pem, password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise TypeError("the authority's key is not an elliptic curve one")
+    if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
+        raise TypeError("the authority's key is neither an elliptic curve nor an RSA one")
     return key
 
 

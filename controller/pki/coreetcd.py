@@ -2,8 +2,9 @@
 
 Run by the Jobs of those manifests: `python -m controller.pki.coreetcd server` makes the authority,
 its bundle and the serving pair next to the core; `client` hands the bundle and a client pair to
-the controller's namespace, by the names that the controller's flags have as defaults. What exists
-already stays, so both may run again. Operators with a core of their own never need this.
+the controller's namespace, by the names that the controller's flags have as defaults; `users`
+hands it what it makes users in the core with. What exists already stays, so all may run again.
+Operators with a core of their own never need this.
 """
 
 import argparse
@@ -29,6 +30,8 @@ AUTHORITY_SECRET: Final = "etcd-core-ca"  # noqa: S105 - the name of an object
 SERVING_SECRET: Final = "etcd-coreserver-cert"  # noqa: S105 - the name of an object
 BUNDLE_CONFIG_MAP: Final = "etcd-coreserving-ca"
 CLIENT_SECRET: Final = "etcd-coreserving-cert"  # noqa: S105 - the name of an object
+ROOT_SECRET: Final = "etcd-core-root"  # noqa: S105 - the name of an object
+CLIENT_CA_SECRET: Final = "etcd-core-client-ca"  # noqa: S105 - the name of an object
 
 _log = structlog.get_logger("coreetcd")
 
@@ -65,6 +68,20 @@ def make_client(client: Client, namespace: str, to: str, now: datetime) -> None:
     pair = authority.issue(leaf, validity=VALIDITY, now=now)
     content = {"client.pem": pair.cert_pem, "client-key.pem": pair.key_pem}
     _ensure(client, SECRETS, secret(CLIENT_SECRET, to, content))
+
+
+def make_users(client: Client, namespace: str, to: str, now: datetime) -> None:
+    """Hand a pair of etcd's user root and the authority itself to the namespace `to`.
+
+    This core has one authority for everything; it is for trying things out.
+    """
+    authority = read_authority(client, namespace)
+    root = authority.issue(Leaf(cn="root"), validity=VALIDITY, now=now)
+    content = {"client.pem": root.cert_pem, "client-key.pem": root.key_pem}
+    _ensure(client, SECRETS, secret(ROOT_SECRET, to, content))
+    pair = authority.pair
+    content = {"ca.pem": pair.cert_pem, "ca-key.pem": pair.key_pem}
+    _ensure(client, SECRETS, secret(CLIENT_CA_SECRET, to, content))
 
 
 def read_authority(client: Client, namespace: str) -> Authority:
@@ -108,9 +125,9 @@ def _ensure(client: Client, resource: Resource, obj: dict[str, Any]) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one of the two; 1 on a failure that the Job should try again."""
+    """Run one of the three; 1 on a failure that the Job should try again."""
     parser = argparse.ArgumentParser(prog="python -m controller.pki.coreetcd")
-    parser.add_argument("what", choices=("server", "client"))
+    parser.add_argument("what", choices=("server", "client", "users"))
     parser.add_argument("--namespace", default="etcd", help="of the core etcd")
     parser.add_argument("--service", default="etcd-svc-1", help="of the core etcd")
     parser.add_argument(
@@ -125,7 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if given.what == "server":
             make_server(client, given.namespace, given.service, now)
         else:
-            make_client(client, given.namespace, given.to, now)
+            make = make_client if given.what == "client" else make_users
+            make(client, given.namespace, given.to, now)
     except (ApiError, ConfigError, ConnectionFailed) as error:
         sys.stderr.write(f"coreetcd: {error}\n")
         return 1

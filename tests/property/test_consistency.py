@@ -5,6 +5,7 @@ ours may be refused, or a status be untrue, only because somebody else wrote wha
 show yet: of our own writes none is ever made twice, overlooked or taken back.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,11 +16,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from controller.api.conditions import find_condition
 from controller.api.storage import RESERVED_NAMES, read_storage
 from controller.consistency import CacheBehind, ConsistencyStore
+from controller.dataplane.names import object_name
 from controller.events import Event, Subject
 from controller.ownership import controller_of
 from controller.plan import Snapshot, plan_storage
 from controller.reconcile import Reconciler
 from controller.resources import CONFIG_MAPS, ETCD_STORAGES, REPLICA_SETS, SECRETS, SERVICES
+from controller.rollouts import Rollouts
+from controller.watches import OF_EVERY_STORAGE
 from controller.writer import is_stale
 from informers import ApiError, ConnectionFailed, Resource
 from tests.support.clock import FakeClock
@@ -28,18 +32,26 @@ from tests.support.objects import (
     CORE,
     NAME,
     NAMESPACE,
-    PLANE,
+    KnownRandom,
     core_config_map,
     core_secret,
+    desired_of,
     etcd_storage,
+    plane,
 )
 
 Json = dict[str, Any]
 
 RS, SERVICE = f"etcd-rs-{NAME}", f"etcd-{NAME}"
 STATUS = f"patch EtcdStorage/status {NAME}"
-OBJECTS = {REPLICA_SETS: RS, SERVICES: SERVICE}
-KINDS = st.sampled_from([ETCD_STORAGES, REPLICA_SETS, SERVICES, CONFIG_MAPS])
+OBJECTS = {resource: object_name(resource, NAME) for resource in OF_EVERY_STORAGE}
+CREATIONS = [
+    f"create NetworkPolicy {SERVICE}",
+    f"create PodDisruptionBudget {SERVICE}",
+    f"create Service {SERVICE}",
+    f"create ReplicaSet {RS}",
+]
+KINDS = st.sampled_from([ETCD_STORAGES, *OF_EVERY_STORAGE, CONFIG_MAPS])
 STEPS = st.integers(1, 4)
 
 
@@ -76,18 +88,21 @@ class World:
         self.unexpected: set[str] = set()
         """Versions that the controller cannot know of: others wrote them, or no answer came."""
         self.made = 0
+        self.version = 0
         listers = self.server.listers()
         self.reconciler = Reconciler(
             client=self.server.client,
             listers=listers,
             consistency=ConsistencyStore(listers.written(), FakeClock()),
-            dataplane=PLANE,
+            dataplane=plane(),
             core=CORE,
             namespace=NAMESPACE,
             reserved_names=RESERVED_NAMES,
             recorder=Silent(),
             # Later than any storage is called new, so that whether it exists is always asked.
             now=lambda: datetime(2026, 1, 3, tzinfo=UTC),
+            rng=KnownRandom(),
+            rollouts=Rollouts(1, FakeClock(), lambda _: None),
         )
         self.server.put(CONFIG_MAPS, core_config_map())
         self.server.put(SECRETS, core_secret())
@@ -171,12 +186,17 @@ class World:
 
     def as_desired(self) -> bool:
         """Whether nothing is left to be written, going by the server itself."""
-        objects = {resource: self.server.all(resource) for resource in (*OBJECTS, CONFIG_MAPS)}
-        replica_set, service, config_map = (next(iter(found), None) for found in objects.values())
+        found = {resource: self.server.all(resource) for resource in OBJECTS}
+        there = {resource: objects[0] for resource, objects in found.items() if objects}
         storage = read_storage(self.server.peek(ETCD_STORAGES, NAME))
-        desired = PLANE.desired(storage, (config_map or {})["data"]["ca.pem"])
-        plan = plan_storage(storage, desired, Snapshot(replica_set, service))
+        snapshot = Snapshot(there.pop(REPLICA_SETS, None), there)
+        plan = plan_storage(storage, desired_of(storage, version=self.version), snapshot)
         return not plan.writes and not plan.awaited and not plan.conflicts
+
+    def update(self, version: int) -> None:
+        """Go on as a later release, which makes other pods."""
+        self.version = version
+        self.reconciler = replace(self.reconciler, dataplane=plane(version))
 
     def settle(self) -> None:
         """Let the caches catch up: soon everything is as it should be, and stays so."""
@@ -208,7 +228,7 @@ def test_each_write_is_made_once_however_far_the_caches_are_behind(
     world = World()
     world.server.catch_up()
     for moves, promised in (
-        (first, [f"create ReplicaSet {RS}", f"create Service {SERVICE}", STATUS]),
+        (first, [*CREATIONS, STATUS]),
         (second, [f"patch ReplicaSet {RS}", STATUS]),
     ):
         written = []
@@ -265,10 +285,9 @@ class ConsistencyMachine(RuleBasedStateMachine):
         with self.world:
             self.world.server.edit(ETCD_STORAGES, NAME, change)
 
-    @rule(bundle=st.sampled_from(["one", "two"]))
-    def change_the_bundle(self, bundle: str) -> None:
-        with self.world:
-            self.world.server.put(CONFIG_MAPS, core_config_map({"ca.pem": bundle}))
+    @rule(version=st.integers(0, 2))
+    def update_the_controller(self, version: int) -> None:
+        self.world.update(version)
 
     @rule(resource=st.sampled_from([*OBJECTS]), how=st.sampled_from(["spec", "note", "orphan"]))
     def meddle(self, resource: Resource, how: str) -> None:

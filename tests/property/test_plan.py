@@ -7,6 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.dataplane.names import object_name
 from controller.ownership import (
     STORAGE_LABEL,
     Claim,
@@ -18,10 +19,11 @@ from controller.ownership import (
 )
 from controller.plan import Create, Delete, Evict, Patch, Snapshot, plan_storage
 from controller.resources import REPLICA_SETS, SERVICES
+from controller.watches import OF_EVERY_STORAGE
 from tests.support.memoryserver import MemoryServer, apply_merge_patch
 from tests.support.objects import (
     NAMESPACE,
-    PLANE,
+    desired_of,
     read,
     replica_set_of_2018,
     service_of_2018,
@@ -31,7 +33,7 @@ Json = dict[str, Any]
 Edit = tuple[tuple[str, ...], Any]
 
 STORAGE = read()
-NAMES = {REPLICA_SETS: "etcd-rs-etcd-name", SERVICES: "etcd-etcd-name"}
+NAMES = {resource: object_name(resource, STORAGE.name) for resource in OF_EVERY_STORAGE}
 
 KEYS = st.sampled_from(["a", "b", "selector", "spec", "labels"])
 SCALARS = st.one_of(st.text("xy", max_size=2), st.integers(2, 4))
@@ -120,14 +122,17 @@ class World:
     def now(self, resource: Any) -> Json | None:
         return next(iter(self.server.all(resource)), None)
 
-    def settle(self, replicas: int, bundle: str) -> None:
+    def snapshot(self) -> Snapshot:
+        found = {resource: self.now(resource) for resource in NAMES}
+        there = {resource: obj for resource, obj in found.items() if obj is not None}
+        return Snapshot(there.pop(REPLICA_SETS, None), there)
+
+    def settle(self, replicas: int, version: int) -> None:
         """Plan and carry out until nothing is left, which must not take long."""
         storage = read(replicas=replicas)
-        desired = PLANE.desired(storage, bundle)
+        desired = desired_of(storage, version=version)
         for _ in range(4):
-            plan = plan_storage(
-                storage, desired, Snapshot(self.now(REPLICA_SETS), self.now(SERVICES))
-            )
+            plan = plan_storage(storage, desired, self.snapshot())
             self.check(plan.conflicts != ())
             for write in plan.writes:
                 self.carry_out(write)
@@ -164,7 +169,7 @@ HISTORY = st.lists(
     st.one_of(
         st.tuples(st.just("edit"), st.sampled_from(list(NAMES)), edits()),
         st.tuples(st.just("remove"), st.sampled_from(list(NAMES)), st.none()),
-        st.tuples(st.just("spec"), st.integers(1, 9), st.sampled_from(["one", "two"])),
+        st.tuples(st.just("spec"), st.integers(1, 9), st.sampled_from([1, 2])),
     ),
     max_size=8,
 )
@@ -176,22 +181,22 @@ def test_every_history_ends_as_desired_or_in_a_conflict(
     history: list[tuple[str, Any, Any]],
     from_2018: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    world, replicas, bundle = World(), 2, "one"
+    world, replicas, version = World(), 2, 1
     if from_2018:
         world.server.put(REPLICA_SETS, replica_set_of_2018(STORAGE))
         world.server.put(SERVICES, service_of_2018(STORAGE))
-    world.settle(replicas, bundle)
+    world.settle(replicas, version)
     for kind, what, how in history:
         if kind == "spec":
-            replicas, bundle = what, how
+            replicas, version = what, how
         elif world.now(what) is not None:
             if kind == "remove":
                 world.server.remove(what, NAMES[what])
             else:
                 world.server.edit(what, NAMES[what], partial(edit, change=how))
-        world.settle(replicas, bundle)
-    desired = PLANE.desired(read(replicas=replicas), bundle)
-    for resource, wanted in ((REPLICA_SETS, desired.replica_set), (SERVICES, desired.service)):
+        world.settle(replicas, version)
+    desired = desired_of(read(replicas=replicas), version=version)
+    for resource, wanted in {REPLICA_SETS: desired.replica_set, **desired.objects}.items():
         found = world.now(resource)
         if found is not None and claim(found, STORAGE) is Claim.OWNED and both_ours(world):
             assert overlay(found, wanted) == found
@@ -208,7 +213,7 @@ def both_ours(world: World) -> bool:
 @given(st.lists(edits(), max_size=5), st.sampled_from(list(NAMES)))
 def test_a_foreign_object_is_never_written(changes: list[Edit], resource: Any) -> None:
     world = World()
-    world.settle(2, "one")
+    world.settle(2, 1)
     stranger = {"kind": "Deployment", "name": "d", "uid": "another", "controller": True}
 
     def take(obj: Json) -> None:
@@ -219,6 +224,6 @@ def test_a_foreign_object_is_never_written(changes: list[Edit], resource: Any) -
     world.server.edit(resource, NAMES[resource], take)
     before = [world.now(kind) for kind in NAMES]
     world.server.writes.clear()
-    world.settle(5, "two")
+    world.settle(5, 2)
     assert world.server.writes == []
     assert [world.now(kind) for kind in NAMES] == before

@@ -7,11 +7,13 @@ What the caches hold is a picture that a test may keep behind the truth.
 """
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 
+import orjson
+
+from controller.dataplane.names import object_name
 from controller.handlers import by_label
-from controller.reconcile import STORAGE_INDEX, Listers
+from controller.plan import Snapshot
 from controller.resources import (
     CONFIG_MAPS,
     ETCD_STORAGES,
@@ -20,11 +22,17 @@ from controller.resources import (
     SECRETS,
     SERVICES,
 )
+from controller.transforms import slim_pod, slim_replica_set
+from controller.watches import OF_EVERY_STORAGE, STORAGE_INDEX, Listers
 from informers import ApiError, Client, Lister, Resource, Store
+from tests.support.objects import CLIENT_CA, CORE, NAME, NAMESPACE, ROOT
 
 Json = dict[str, Any]
+_T = TypeVar("_T")
 
-WATCHED: Final = (ETCD_STORAGES, REPLICA_SETS, SERVICES, PODS, CONFIG_MAPS, SECRETS)
+WATCHED: Final = (ETCD_STORAGES, *OF_EVERY_STORAGE, PODS, CONFIG_MAPS, SECRETS)
+
+_TRANSFORMS: Final = {PODS: slim_pod, REPLICA_SETS: slim_replica_set}
 
 _FIRST_REVISION: Final = 100
 """Of the empty list that every picture begins with."""
@@ -36,13 +44,14 @@ class Picture:
     def __init__(self, resource: Resource) -> None:
         self.store = Store({STORAGE_INDEX: by_label} if resource == PODS else {})
         self.store.replace([], str(_FIRST_REVISION))
+        self._transform = _TRANSFORMS.get(resource, dict)
         self.pending: list[tuple[str, Json]] = []
 
     def catch_up(self, steps: int | None = None) -> None:
         """Take in the next `steps` changes, or all."""
         taken, self.pending = self.pending[:steps], self.pending[len(self.pending[:steps]) :]
         for verb, obj in taken:
-            getattr(self.store, verb)(obj)
+            getattr(self.store, verb)(self._transform(obj))
 
 
 class MemoryServer:
@@ -62,23 +71,36 @@ class MemoryServer:
     def client(self) -> Client:
         return cast("Client", self)
 
-    def listers(self) -> Listers:
+    def listers(self, *, users: bool = False) -> Listers:
         of = {resource: Lister(self.pictures[resource].store, resource) for resource in WATCHED}
+        secrets = (CLIENT_CA, ROOT) if users else (CORE.certs_secret,)
         return Listers(
             storages=of[ETCD_STORAGES],
-            replica_sets=of[REPLICA_SETS],
-            services=of[SERVICES],
+            owned={kind: of[kind] for kind in (*OF_EVERY_STORAGE, *([SECRETS] if users else []))},
             pods=of[PODS],
-            config_maps=of[CONFIG_MAPS],
-            secrets=of[SECRETS],
+            shared={
+                (CONFIG_MAPS, CORE.ca_config_map): of[CONFIG_MAPS],
+                **{(SECRETS, name): of[SECRETS] for name in secrets},
+            },
         )
+
+    def snapshot(self, name: str = NAME) -> Snapshot:
+        """Return what the pictures hold of a storage."""
+        listers = self.listers()
+        found = {
+            resource: lister.find(object_name(resource, name), NAMESPACE)
+            for resource, lister in listers.owned.items()
+        }
+        there = {resource: obj for resource, obj in found.items() if obj is not None}
+        pods = tuple(listers.pods.by_index(STORAGE_INDEX, name))
+        return Snapshot(there.pop(REPLICA_SETS, None), there, pods)
 
     # What a test and the rest of a cluster do; none of it stands in `writes`.
 
     def put(self, resource: Resource, obj: Mapping[str, Any]) -> Json:
         """Store `obj` as somebody else's write, new or in place of what is there."""
         key = (resource, obj["metadata"]["name"])
-        return self._store(resource, deepcopy(dict(obj)), self._objects.get(key))
+        return self._store(resource, _copy(dict(obj)), self._objects.get(key))
 
     def edit(self, resource: Resource, name: str, change: Callable[[Json], object]) -> Json:
         """Let somebody else change an object in place."""
@@ -92,10 +114,10 @@ class MemoryServer:
 
     def peek(self, resource: Resource, name: str) -> Json:
         """Return a copy of the object; `KeyError` if there is none."""
-        return deepcopy(self._objects[resource, name])
+        return _copy(self._objects[resource, name])
 
     def all(self, resource: Resource) -> list[Json]:
-        return [deepcopy(obj) for (kind, _), obj in self._objects.items() if kind == resource]
+        return [_copy(obj) for (kind, _), obj in self._objects.items() if kind == resource]
 
     def catch_up(self, *resources: Resource) -> None:
         """Let the pictures of `resources`, or all, hold the truth."""
@@ -105,7 +127,7 @@ class MemoryServer:
     # What the controller calls.
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
-        return deepcopy(self._find(resource, name, namespace))
+        return _copy(self._find(resource, name, namespace))
 
     def create(
         self, resource: Resource, obj: Mapping[str, Any], namespace: str | None = None
@@ -116,7 +138,7 @@ class MemoryServer:
         assert (obj["apiVersion"], obj["kind"]) == (resource.api_version, resource.kind)
         if (resource, name) in self._objects:
             raise _error(409, "AlreadyExists", resource, name, "already exists")
-        return self._store(resource, deepcopy(dict(obj)), None)
+        return self._store(resource, _copy(dict(obj)), None)
 
     def patch(
         self,
@@ -177,7 +199,7 @@ class MemoryServer:
 
     def _record(self, write: str, body: Any) -> None:
         self.writes.append(write)
-        self.bodies.append(deepcopy(body))
+        self.bodies.append(_copy(body))
         if failure := self.failures.get(write):
             raise failure
 
@@ -195,7 +217,7 @@ class MemoryServer:
             **before,
             "metadata": {**before["metadata"], "generation": 0},
         }:
-            return deepcopy(before)
+            return _copy(before)
         meta.setdefault("uid", f"uid-{meta['name']}-{self._revision}")
         if resource in {ETCD_STORAGES, REPLICA_SETS}:
             changed = before is not None and before["spec"] != obj["spec"]
@@ -203,7 +225,7 @@ class MemoryServer:
         obj = self._stamped(obj)
         self._objects[resource, meta["name"]] = obj
         self._tell(resource, "add", obj)
-        return deepcopy(obj)
+        return _copy(obj)
 
     def _stamped(self, obj: Json) -> Json:
         self._revision += 1
@@ -211,16 +233,22 @@ class MemoryServer:
 
     def _tell(self, resource: Resource, verb: str, obj: Json) -> None:
         if resource in self.pictures:
-            self.pictures[resource].pending.append((verb, deepcopy(obj)))
+            self.pictures[resource].pending.append((verb, _copy(obj)))
             if resource not in self.lagging:
                 self.pictures[resource].catch_up()
+
+
+def _copy(value: _T) -> _T:
+    """Copy what is JSON, in a tenth of the time that `deepcopy` takes."""
+    copied: _T = orjson.loads(orjson.dumps(value))
+    return copied
 
 
 def apply_merge_patch(target: Any, patch: Any) -> Any:
     """Return what RFC 7386 makes of `target`; section 2, word by word."""
     if not isinstance(patch, Mapping):
-        return deepcopy(patch)
-    result = deepcopy(dict(target)) if isinstance(target, Mapping) else {}
+        return _copy(patch)
+    result = _copy(dict(target)) if isinstance(target, Mapping) else {}
     for name, value in patch.items():
         if value is None:
             result.pop(name, None)
@@ -270,11 +298,9 @@ def _replica_set_defaults(obj: Json) -> Json:
         schedulerName="default-scheduler",
         securityContext={},
     )
-    for container in template["spec"]["containers"]:
-        _container_defaults(container)
-    for volume in template["spec"].get("volumes", []):
-        for source in volume.keys() & {"configMap", "secret"}:
-            _default(volume[source], defaultMode=0o644)
+    for kind in ("initContainers", "containers"):
+        for container in template["spec"].get(kind, []):
+            _container_defaults(container)
     return {"status": {"replicas": 0}, **obj}
 
 
@@ -288,8 +314,7 @@ def _container_defaults(container: Json) -> None:
     )
     for port in container.get("ports", []):
         _default(port, protocol="TCP")
-    if "readinessProbe" in container:
-        probe = container["readinessProbe"]
+    for probe in (container[k] for k in ("readinessProbe", "livenessProbe") if k in container):
         _default(probe, timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
         _default(probe["httpGet"], scheme="HTTP")
 

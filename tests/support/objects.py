@@ -1,13 +1,17 @@
 """API objects as the server returns them, as raw JSON; only what a test names differs."""
 
 import base64
+import random
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from controller.api.storage import EtcdStorage, read_storage
-from controller.dataplane import CoreEtcd, ProxyDataPlane
+from controller.dataplane import CoreEtcd, Desired, Facts, GatedDataPlane, Images
 from controller.dataplane.interface import REVISION_LABEL
 from controller.ownership import STORAGE_LABEL, controller_reference
+from controller.pki.authority import Authority
 
 Json = dict[str, Any]
 
@@ -18,8 +22,32 @@ IMAGE: Final = "quay.io/coreos/etcd:v3.7.3"
 CORE: Final = CoreEtcd(
     ("https://etcd-svc-1.etcd.svc:2379",), "etcd-coreserving-ca", "etcd-coreserving-cert"
 )
-PLANE: Final = ProxyDataPlane(NAMESPACE, IMAGE, CORE)
+IMAGES: Final = Images("docker.io/envoyproxy/envoy:distroless-v1.40.0", IMAGE)
+ROOT: Final = "etcd-core-root"
+CLIENT_CA: Final = "etcd-core-client-ca"
+PLANE: Final = GatedDataPlane(NAMESPACE, IMAGES, CORE)
+FACTS: Final = Facts(auth=False, users=False, drain_token="0123456789abcdef" * 2)
 NOW: Final = "2026-01-02T03:04:05Z"
+
+
+def plane(version: int = 0) -> GatedDataPlane:
+    """Return the data plane as a later release of ours would have it, for each number another."""
+    return replace(PLANE, images=replace(IMAGES, etcd=f"{IMAGE}-{version}"))
+
+
+def desired_of(
+    storage: EtcdStorage | None = None, *, version: int | None = None, facts: Facts = FACTS
+) -> Desired:
+    """Return the objects of `storage`, by default of the one called NAME."""
+    made_by = PLANE if version is None else plane(version)
+    return made_by.desired(storage or read(), facts)
+
+
+class KnownRandom(random.Random):
+    """Makes the drain token of `FACTS`, so that a storage's objects are those of `desired_of`."""
+
+    def getrandbits(self, _bits: int, /) -> int:
+        return int(FACTS.drain_token, 16)
 
 
 def metadata(name: str, namespace: str | None = None, **fields: Any) -> Json:
@@ -129,12 +157,19 @@ def core_config_map(data: Mapping[str, str] | None = None) -> Json:
     }
 
 
-def core_secret(data: Mapping[str, str] | None = None) -> Json:
+def core_secret(data: Mapping[str, str] | None = None, name: str = CORE.certs_secret) -> Json:
     content = {"client.pem": "certificate", "client-key.pem": "key"} if data is None else data
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in content.items()}
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": metadata(CORE.certs_secret, NAMESPACE),
+        "metadata": metadata(name, NAMESPACE),
         "data": encoded,
     }
+
+
+def client_ca(now: datetime) -> Json:
+    """Return a Secret with an authority for clients of the core, good from `now` on."""
+    pair = Authority.create("clients", validity=timedelta(days=3650), now=now).pair
+    content = {"ca.pem": pair.cert_pem.decode(), "ca-key.pem": pair.key_pem.decode()}
+    return core_secret(content, CLIENT_CA)

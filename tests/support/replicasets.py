@@ -1,10 +1,12 @@
 """The ReplicaSet controller and the kubelet of a `MemoryServer`, one move at a time.
 
 Every move that is one watch or one write in a real cluster is a method, so that a test can put
-anything in between: the controller reconciling, caches that are behind, a stop.
+anything in between: the controller reconciling, caches that are behind, a stop. As the real one
+does, the ReplicaSet controller counts its pods before it makes or deletes any.
 """
 
 import hashlib
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from controller.dataplane.rolling import is_ready, is_terminating, pod_revision
@@ -13,6 +15,8 @@ from controller.resources import PODS, REPLICA_SETS
 from tests.support.memoryserver import MemoryServer
 
 Json = dict[str, Any]
+
+_BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class ReplicaSets:
@@ -23,7 +27,7 @@ class ReplicaSets:
         self._server = server
         self._name = name
         self._seen: Json = server.peek(REPLICA_SETS, name)
-        self._managed = 0
+        self._status: Json = {}
         self._made = 0
 
     def alive(self) -> list[Json]:
@@ -37,13 +41,29 @@ class ReplicaSets:
     def ready(self) -> int:
         return sum(is_ready(pod) for pod in self.alive())
 
+    def able(self) -> int:
+        """How many pods serve, or will again when whatever they wait for is over."""
+        return sum(self.is_able(pod) for pod in self.alive())
+
+    def is_able(self, pod: Json) -> bool:
+        return pod_revision(pod) not in self.broken
+
+    def knows(self, revision: str) -> bool:
+        """Whether a pod made now would be of this revision."""
+        return pod_revision(self._seen["spec"]["template"]) == revision
+
     def look(self) -> None:
         """Hear of the ReplicaSet as it is now."""
         self._seen = self._server.peek(REPLICA_SETS, self._name)
 
     def manage(self) -> None:
-        """Make the pods that are missing, or delete those that are too many."""
+        """Count the pods; make those that are missing, or delete those that are too many."""
         alive = self.alive()
+        self._status = {
+            "observedGeneration": self._seen["metadata"]["generation"],
+            "replicas": len(alive),
+            "readyReplicas": sum(is_ready(pod) for pod in alive),
+        }
         difference = self._seen["spec"]["replicas"] - len(alive)
         for _ in range(difference):
             self._make_pod()
@@ -51,30 +71,23 @@ class ReplicaSets:
         ranked = sorted(alive, key=lambda pod: (is_ready(pod), -pod["status"]["made"]))
         for pod in ranked[: max(0, -difference)]:
             self._end(pod)
-        self._managed = self._seen["metadata"]["generation"]
 
     def observe(self) -> None:
-        """Write the status: what was managed last, and how many pods are ready now."""
-        alive = self.alive()
-        status = {
-            "observedGeneration": self._managed,
-            "replicas": len(alive),
-            "readyReplicas": sum(is_ready(pod) for pod in alive),
-        }
+        """Write the status: what was managed last, and what was counted then."""
+        status = self._status
         self._server.edit(REPLICA_SETS, self._name, lambda rs: rs.update(status=status))
 
     def make_ready(self, turn: int = 0) -> None:
         """Let one pod that can be ready become it."""
-        able = [
-            pod
-            for pod in self.alive()
-            if not is_ready(pod) and pod_revision(pod) not in self.broken
-        ]
+        able = [pod for pod in self.alive() if not is_ready(pod) and self.is_able(pod)]
         if able:
-            pod = able[turn % len(able)]
-            conditions = [{"type": "Ready", "status": "True"}]
-            pod["status"]["conditions"] = conditions
-            self._server.put(PODS, pod)
+            self._say_ready(able[turn % len(able)], "True")
+
+    def rest(self) -> None:
+        """Let no pod be ready for now, as while the core restarts."""
+        for pod in self.alive():
+            if is_ready(pod):
+                self._say_ready(pod, "False")
 
     def finish(self, turn: int = 0) -> None:
         """Let one pod that was told to end be gone."""
@@ -104,10 +117,15 @@ class ReplicaSets:
                 self.finish()
             self.observe()
 
+    def _say_ready(self, pod: Json, status: str) -> None:
+        pod["status"]["conditions"] = [{"type": "Ready", "status": status}]
+        self._server.put(PODS, pod)
+
     def _make_pod(self) -> None:
         self._made += 1
         # Real suffixes are random: the order of names must not be the order of age.
         suffix = hashlib.sha256(str(self._made).encode()).hexdigest()[:5]
+        made = _BEGAN + timedelta(seconds=self._made)
         meta = self._seen["metadata"]
         owner = {"kind": "ReplicaSet", "uid": meta["uid"], "controller": True}
         template = self._seen["spec"]["template"]
@@ -115,6 +133,7 @@ class ReplicaSets:
             "metadata": {
                 "name": f"{self._name}-{suffix}",
                 "namespace": meta["namespace"],
+                "creationTimestamp": f"{made:%Y-%m-%dT%H:%M:%SZ}",
                 "uid": f"uid-of-pod-{self._made}",
                 "labels": template["metadata"]["labels"],
                 "ownerReferences": [owner],

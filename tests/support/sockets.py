@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.support.eventually import eventually
+
 
 def no_stray_sockets() -> Iterator[None]:
     """The body of a fixture: no socket may be open that was not before."""
@@ -10,6 +12,13 @@ def no_stray_sockets() -> Iterator[None]:
     yield
     left = _open() - before
     assert not left, f"still open: {sorted(left)}"
+
+
+def sockets_soon_closed() -> Iterator[None]:
+    """The same where gRPC is used, which closes its sockets in threads of its own."""
+    before = _open()
+    yield
+    eventually(lambda: not _open() - before, what="sockets closed")
 
 
 def _open() -> set[str]:

@@ -34,10 +34,13 @@ local function lawful(body)
   if flag ~= 0 or a ~= 0 or b ~= 0 or c ~= 0 or rest ~= size - 5 then return false end
   if rest == 0 then return true end
   if rest == 1 or frame:byte(6) ~= 8 then return false end
-  for i = 7, size - 1 do
-    if frame:byte(i) < 128 then return false end
+  local seconds, unit = 0, 1
+  for i = 7, size do
+    local byte = frame:byte(i)
+    if (byte < 128) ~= (i == size) then return false end
+    seconds, unit = seconds + byte % 128 * unit, unit * 128
   end
-  return frame:byte(size) < 128
+  return seconds <= {limits.LEASE_TTL}
 end
 
 function envoy_on_request(handle)

@@ -77,9 +77,9 @@ HEALTH_TIMEOUT: Final = 3
 """For such a read. Envoy opens its listeners after the first one, which in mode Proxy has to fail,
 because it goes through the egress: so this is also what a pod takes longer to start."""
 
-LEASE_TTL: Final = 2_097_151
-"""Seconds, 24 days: what fits three bytes. API servers grant an hour for events, OAuth servers
-a day for tokens; etcd itself takes 285 years, and keeps each in memory that long."""
+LEASE_TTL: Final = 172_800
+"""Seconds, two days. API servers grant an hour for events, OAuth servers a day for tokens; etcd
+itself takes 285 years, and keeps each in memory that long."""
 LEASE_GRANTS_PER_SECOND: Final = 2
 """For a pod, on the average. An API server grants one per resource and minute, or 1,000
 objects with a time to live."""

@@ -44,6 +44,13 @@ def api(control_plane: ControlPlane) -> Iterator[Client]:
 @pytest.fixture
 def storages(control_plane: ControlPlane, api: Client, crd: None) -> Iterator["Storages"]:
     yield Storages(control_plane, api)
+    control_plane.kubectl("delete", "etcdstorages", "--all", "--wait=false")
+    for storage in api.list(ETCD_STORAGES)["items"]:
+        # Nobody is left to do what it stands for.
+        if storage["metadata"].get("finalizers"):
+            patch = '--patch={"metadata":{"finalizers":null}}'
+            name = storage["metadata"]["name"]
+            control_plane.kubectl("patch", f"es/{name}", "--type=merge", patch)
     control_plane.kubectl("delete", "etcdstorages", "--all", "--wait=true")
 
 

@@ -10,9 +10,11 @@ import pytest
 import yaml
 from structlog.testing import capture_logs
 
+from controller.dataplane.names import object_name
 from controller.plan import Create, Delete, Evict, Patch, Write
 from controller.reconcile import Reconciler
 from controller.resources import ETCD_STORAGES, PODS, SERVICES
+from controller.watches import OF_EVERY_STORAGE
 from controller.writer import Writer, is_stale
 from hack.cluster.controlplane import ControlPlane, KubectlError
 from informers import ApiError
@@ -26,6 +28,11 @@ from tests.integration.controller.conftest import (
     manifest,
 )
 from tests.support.eventually import eventually
+
+
+def objects_of(storage: str) -> list[str]:
+    """What every storage has, as kubectl takes it."""
+    return [f"{resource.plural}/{object_name(resource, storage)}" for resource in OF_EVERY_STORAGE]
 
 
 def _get(control_plane: ControlPlane, namespace: str, what: str) -> dict[str, Any] | None:
@@ -51,7 +58,7 @@ def test_a_storage_gets_its_objects_and_a_true_status(
         storage = storages.await_condition("first", "Deployed", "EtcdProxyDeployed")
         assert storages.condition("first", "Ready")["reason"] == "NoPodReady"
         assert storage["status"]["endpoint"] == f"http://etcd-first.{namespace}.svc:2379"
-        for what in ("rs/etcd-rs-first", "svc/etcd-first"):
+        for what in objects_of("first"):
             (owner,) = control_plane.kubectl_json("get", "-n", namespace, what)["metadata"][
                 "ownerReferences"
             ]
@@ -86,8 +93,8 @@ def test_many_storages_at_once_cost_their_writes_and_no_refusal(
             storages.await_condition(name, "Ready", "PodsReady")
     written = sorted((log["write"], log["kind"], log["object"]) for log in logs if "write" in log)
     assert written == sorted(
-        ("create", kind, f"{prefix}-{name}")
-        for kind, prefix in (("ReplicaSet", "etcd-rs"), ("Service", "etcd"))
+        ("create", resource.kind, object_name(resource, name))
+        for resource in OF_EVERY_STORAGE
         for name in names
     )
     assert [log for log in logs if log["event"] == "cache_was_behind"] == []
@@ -157,8 +164,10 @@ def test_a_second_look_writes_nothing(
     def versions() -> list[str]:
         objects = (
             storages.get("quiet"),
-            control_plane.kubectl_json("get", "-n", namespace, "rs/etcd-rs-quiet"),
-            control_plane.kubectl_json("get", "-n", namespace, "svc/etcd-quiet"),
+            *(
+                control_plane.kubectl_json("get", "-n", namespace, what)
+                for what in objects_of("quiet")
+            ),
         )
         return [obj["metadata"]["resourceVersion"] for obj in objects]
 
@@ -215,7 +224,7 @@ def test_what_is_changed_or_deleted_comes_back_and_what_others_added_stays(
             return bool(replica_set["spec"]["replicas"] == 2)
 
         eventually(scaled_back)
-        for what in ("rs/etcd-rs-drift", "svc/etcd-drift"):
+        for what in objects_of("drift"):
             uid = control_plane.kubectl_json("get", "-n", namespace, what)["metadata"]["uid"]
             control_plane.kubectl("delete", "-n", namespace, what)
 
@@ -224,6 +233,37 @@ def test_what_is_changed_or_deleted_comes_back_and_what_others_added_stays(
                 return obj is not None and obj["metadata"]["uid"] != uid
 
             eventually(back)
+
+
+@pytest.mark.parametrize(
+    ("what", "change"),
+    [
+        # Next to ours the server would refuse it.
+        ("poddisruptionbudgets", {"maxUnavailable": None, "minAvailable": 1}),
+        ("poddisruptionbudgets", {"maxUnavailable": 0, "unhealthyPodEvictionPolicy": None}),
+        ("networkpolicies", {"ingress": [{}], "policyTypes": ["Ingress", "Egress"]}),
+        ("networkpolicies", {"podSelector": {"matchLabels": {"more": "labels"}}}),
+    ],
+)
+def test_what_a_policy_lets_in_and_a_budget_lets_go_is_ours_alone(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+    what: str,
+    change: dict[str, Any],
+) -> None:
+    def spec() -> Any:
+        found = control_plane.kubectl_json("get", "-n", namespace, f"{what}/etcd-strict")
+        return found["spec"]
+
+    with run_controller():
+        storages.create("strict")
+        storages.await_condition("strict", "Deployed", "EtcdProxyDeployed")
+        before = spec()
+        _patch(control_plane, namespace, f"{what}/etcd-strict", {"spec": change})
+        eventually(lambda: spec() == before)
 
 
 @pytest.mark.parametrize("holder", ["nobody", "a ConfigMap"])
@@ -346,7 +386,7 @@ def test_pods_are_rolled_without_ever_having_fewer_ready(
         eventually(lambda: storages.condition("rolled", "Progressing")["status"] == "False")
         replica_set = control_plane.kubectl_json("get", "-n", namespace, "rs/etcd-rs-rolled")
         assert replica_set["spec"]["replicas"] == replicas
-    images = {pod["spec"]["containers"][0]["image"] for pod in pods.of("rolled")}
+    images = {pod["spec"]["initContainers"][0]["image"] for pod in pods.of("rolled")}
     assert images == {"example.org/etcd:new"}
 
 
@@ -408,7 +448,6 @@ def test_the_replica_set_of_2018_is_replaced(
 @pytest.mark.parametrize(
     ("spec", "words"),
     [
-        ({"mode": "Direct"}, "mode Direct"),
         ({"reclaimPolicy": "Delete"}, "reclaimPolicy Delete"),
         ({"clientCertSecret": [{"name": "a", "namespace": "b"}]}, "TLS"),
     ],
@@ -427,6 +466,21 @@ def test_what_cannot_be_served_is_refused_and_not_served_worse(
         storages.await_condition("asking", "Deployed", "NotSupported")
         assert words in storages.condition("asking", "Deployed")["message"]
         assert _get(control_plane, namespace, "svc/etcd-asking") is None
+
+
+def test_direct_without_users_is_refused_and_named(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    control_plane: ControlPlane,
+    namespace: str,
+) -> None:
+    with run_controller():
+        storages.create("asking", mode="Direct")
+        storages.await_condition("asking", "Degraded", "DirectNeedsUsers")
+        assert "--etcd-core-root-secret" in storages.condition("asking", "Deployed")["message"]
+        for what in objects_of("asking"):
+            assert _get(control_plane, namespace, what) is None
 
 
 def test_a_refused_write_is_in_the_status_and_mends(
@@ -480,7 +534,7 @@ def test_what_belongs_to_a_deleted_storage_is_collected(
         storages.await_condition("gone", "Deployed", "EtcdProxyDeployed")
         control_plane.kubectl("delete", "es/gone")
         # The collector learns of a new CRD every 30 s only.
-        for what in ("rs/etcd-rs-gone", "svc/etcd-gone"):
+        for what in objects_of("gone"):
             control_plane.kubectl("wait", "-n", namespace, "--for=delete", what, "--timeout=90s")
 
 
@@ -516,7 +570,7 @@ def _created(control_plane: ControlPlane, obj: dict[str, Any]) -> bool:
     return True
 
 
-def test_a_blocked_eviction_is_told_and_readiness_stays_true(
+def test_a_budget_of_somebody_else_stops_a_roll_and_is_told(
     storages: Storages,
     core_credentials: None,
     run_controller: RunController,
@@ -542,6 +596,9 @@ def test_a_blocked_eviction_is_told_and_readiness_stays_true(
     with run_controller("--etcd-proxy-image=example.org/etcd:new"):
         eventually(lambda: len(pods.of("held")) == 3)
         pods.make_ready("held")
-        storages.await_condition("held", "Progressing", "EvictionBlocked")
+        # No pod with two budgets can be evicted.
+        storages.await_condition("held", "Degraded", "WriteFailed")
+        message = storages.condition("held", "Degraded")["message"]
+        assert "more than one PodDisruptionBudget" in message
         assert storages.get("held")["status"]["readyReplicas"] == 3
         assert storages.condition("held", "Ready")["status"] == "True"

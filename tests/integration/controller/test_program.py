@@ -182,9 +182,7 @@ def test_the_deployments_rights_are_enough(
     control_plane.kubectl("delete", "deployment", "--all", "-n", NAMESPACE)
     control_plane.kubectl("apply", "-f", "-", stdin=core_ca(NAMESPACE))
     control_plane.kubectl("apply", "-f", "-", stdin=core_certs(NAMESPACE))
-    token = control_plane.kubectl("create", "token", "etcdproxy-controller-sa", "-n", NAMESPACE)
-    ca = control_plane.pki / "ca.crt"
-    kubeconfig = _kubeconfig(tmp_path, control_plane.server, token, ca)
+    kubeconfig = kubeconfig_of(control_plane, tmp_path)
     pods = Pods(api, NAMESPACE)
     name = f"granted-{secrets.token_hex(3)}"
     namespace = f"--namespace={NAMESPACE}"
@@ -203,6 +201,12 @@ def test_the_deployments_rights_are_enough(
             return len(uids) == 1 and old["metadata"]["uid"] not in uids
 
         eventually(rolled, within=30)
+
+
+def kubeconfig_of(control_plane: ControlPlane, folder: Path) -> Path:
+    """Return a kubeconfig of the Deployment's service account."""
+    token = control_plane.kubectl("create", "token", "etcdproxy-controller-sa", "-n", NAMESPACE)
+    return _kubeconfig(folder, control_plane.server, token, control_plane.pki / "ca.crt")
 
 
 def _kubeconfig(folder: Path, server: str, token: str, ca: Path | None = None) -> Path:

@@ -22,13 +22,15 @@ CHOSEN = b"\x10\xad\xbd\xb7\x05"
 LAWFUL = {
     "10 minutes": TEN_MINUTES,
     "1 second": b"\x08\x01",
-    "24 days": b"\x08\xff\xff\x7f",
+    "2 days": b"\x08\x80\xc6\x0a",
     "longer than it needs": b"\x08\xd8\x84\x00",
 }
 UNLAWFUL = {
     "no frame": b"",
     "half a frame": frame(TEN_MINUTES)[:4],
-    "a second more than 24 days": frame(b"\x08\x80\x80\x80\x01"),
+    "a second more than 2 days": frame(b"\x08\x81\xc6\x0a"),
+    "all that three bytes hold": frame(b"\x08\xff\xff\x7f"),
+    "a number of four bytes": frame(b"\x08\x80\x80\x80\x01"),
     "285 years": frame(b"\x08\x80\xf4\xf4\xc3\x21"),
     "less than nothing": frame(b"\x08" + b"\xff" * 9 + b"\x01"),
     "a chosen ID": frame(TEN_MINUTES + CHOSEN),

@@ -16,6 +16,7 @@ from controller import watchdog
 from controller.api.conditions import find_condition
 from controller.consistency import CacheBehind
 from controller.controller import EtcdStorageController
+from controller.dataplane.interface import REVISION_LABEL
 from controller.handlers import LOW_PRIORITY
 from controller.options import Options, parse_options
 from controller.reconcile import Reconciler
@@ -38,8 +39,11 @@ from tests.support.objects import (
     NAMESPACE,
     core_config_map,
     core_secret,
+    desired_of,
     etcd_storage,
+    owned_by,
     pod,
+    read,
 )
 from tests.support.watchserver import WatchServer
 from workqueue import Clock, RealClock
@@ -508,6 +512,21 @@ def test_what_the_controller_says_in_a_status_is_no_news_to_it(
         assert names.count("a") == before
         server.edit(ETCD_STORAGES, "a", lambda obj: obj["spec"].update(replicas=3))
         eventually(lambda: names.count("a") > before)
+
+
+def test_who_is_in_the_middle_of_a_roll_comes_first_after_a_start(credentials: Running) -> None:
+    server, names = credentials.server, "abcdefg"
+    for name in names:
+        server.put(ETCD_STORAGES, etcd_storage(name))
+        made = owned_by(read(name), desired_of(read(name)).replica_set)
+        template = "old" if name in "ab" else "middle"
+        made["spec"]["template"]["metadata"]["labels"][REVISION_LABEL] = template
+        owner = server.put(REPLICA_SETS, made)["metadata"]["uid"]
+        server.put(PODS, pod(f"pod-{name}", "old", storage=name, owner_uid=owner))
+    with running(credentials):
+        for name in names:
+            reason = "RolloutQueued" if name in "ab" else "RollingPods"
+            credentials.await_reason(reason, "Progressing", name)
 
 
 def test_an_informer_that_dies_ends_the_program_as_failed(credentials: Running) -> None:

@@ -1,12 +1,14 @@
 """Which storages an event concerns, and what is said about watches that fail."""
 
+from functools import partial
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from controller.dataplane.interface import storage_of_replica_set
+from controller.dataplane.names import storage_of
 from controller.handlers import (
+    ChangeHandler,
     EnqueueHandler,
     WatchErrorLog,
     always,
@@ -16,7 +18,7 @@ from controller.handlers import (
     own_name,
 )
 from controller.ownership import STORAGE_LABEL
-from controller.resources import ETCD_STORAGES, PODS, SERVICES
+from controller.resources import ETCD_STORAGES, PODS, REPLICA_SETS, SERVICES
 from informers import ApiError, ConnectionFailed, DeletedFinalStateUnknown
 from tests.support.objects import etcd_storage, pod
 from workqueue import Queue
@@ -119,8 +121,9 @@ def test_key_functions() -> None:
     assert own_name(named("a")) == ["a"]
     assert by_label(named("a")) == ["by-label"]
     # By name and not by label: a foreign object in our way counts when it goes.
-    assert by_name(storage_of_replica_set)(named("etcd-rs-a")) == ["a"]
-    assert by_name(storage_of_replica_set)(named("a")) == []
+    keys = by_name(partial(storage_of, REPLICA_SETS))
+    assert keys(named("etcd-rs-a")) == ["a"]
+    assert keys(named("a")) == []
 
 
 def test_a_watch_error_is_said_once_until_it_changes() -> None:
@@ -197,3 +200,12 @@ def test_a_watch_that_is_too_old_is_no_news() -> None:
     with capture_logs() as logs:
         WatchErrorLog()(PODS, ApiError(410, "Expired", "too old resource version"))
     assert logs == []
+
+
+def test_a_change_of_any_kind_is_passed_on() -> None:
+    changes: list[int] = []
+    handler = ChangeHandler(lambda: changes.append(1))
+    handler.on_add({}, True)
+    handler.on_update({}, {})
+    handler.on_delete(DeletedFinalStateUnknown("n/a", {}))
+    assert len(changes) == 3

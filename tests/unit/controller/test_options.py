@@ -9,8 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from controller.dataplane import CoreEtcd
-from controller.options import DEFAULT_PROXY_IMAGE, Options, parse_options, version
+from controller.dataplane import CoreEtcd, Images, UserSecrets
+from controller.options import (
+    DEFAULT_GATE_IMAGE,
+    DEFAULT_PROXY_IMAGE,
+    Options,
+    parse_options,
+    version,
+)
 
 URL = "https://etcd-svc-1.etcd.svc:2379"
 HOME = {"HOME": "/of/the/operator"}
@@ -42,7 +48,10 @@ def test_the_defaults() -> None:
         kube_api_burst=10,
         core=CoreEtcd((URL,), "etcd-coreserving-ca", "etcd-coreserving-cert"),
         namespace="kube-apiserver-storage",
-        etcd_proxy_image=DEFAULT_PROXY_IMAGE,
+        core_controller_urls=(URL,),
+        user_secrets=None,
+        images=Images(DEFAULT_GATE_IMAGE, DEFAULT_PROXY_IMAGE),
+        max_concurrent_rollouts=5,
         workers=4,
         resync_period=600.0,
         reserved_names=frozenset({"registry", "root"}),
@@ -58,11 +67,16 @@ def test_every_flag() -> None:
             *("--kubeconfig", "file"),
             *("--kube-api-qps", "12.5"),
             *("--kube-api-burst", "30"),
-            *("--etcd-core-url", "http://core:1"),
+            *("--etcd-core-url", "https://core:1"),
+            *("--etcd-core-controller-url", "https://outside:2"),
+            *("--etcd-core-root-secret", "root-of-mine"),
+            *("--etcd-core-client-ca-secret", "clients.of-mine"),
             *("--etcd-core-ca-configmap", "ca.of-mine"),
             *("--etcd-core-certs-secret", "certs"),
             *("--namespace", "storage"),
             *("--etcd-proxy-image", DIGESTED),
+            *("--gate-image", "gate:1"),
+            *("--max-concurrent-rollouts", "0"),
             *("--workers", "64"),
             *("--resync-period", "1h30m"),
             *("--reserved-names", "kube, default,,registry"),
@@ -75,9 +89,12 @@ def test_every_flag() -> None:
         kubeconfig="file",
         kube_api_qps=12.5,
         kube_api_burst=30,
-        core=CoreEtcd(("http://core:1",), "ca.of-mine", "certs"),
+        core=CoreEtcd(("https://core:1",), "ca.of-mine", "certs"),
         namespace="storage",
-        etcd_proxy_image=DIGESTED,
+        core_controller_urls=("https://outside:2",),
+        user_secrets=UserSecrets("root-of-mine", "clients.of-mine"),
+        images=Images("gate:1", DIGESTED),
+        max_concurrent_rollouts=0,
         workers=64,
         resync_period=5400.0,
         reserved_names=frozenset({"registry", "root", "kube", "default"}),
@@ -129,7 +146,17 @@ def test_several_urls_in_every_way(given: list[str], urls: tuple[str, ...]) -> N
     ],
 )
 def test_references_of_images(image: str) -> None:
-    assert parse("--etcd-proxy-image", image).etcd_proxy_image == image
+    assert parse("--etcd-proxy-image", image).images.etcd == image
+    assert parse("--gate-image", image).images.gate == image
+
+
+def test_users_need_a_core_with_tls(capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--etcd-core-root-secret", "a", "--etcd-core-client-ca-secret", "b"]
+    inside, outside = ["-u", "https://core"], ["--etcd-core-controller-url", "http://core"]
+    for urls in (["-u", "http://core"], [*inside, *outside]):
+        with pytest.raises(SystemExit):
+            parse_options([*urls, *flags], environment={})
+        assert "have to be https" in capsys.readouterr().err
 
 
 def test_no_resync() -> None:
@@ -192,6 +219,14 @@ WRONG = [
     (["--workers", "four"], "--workers"),
     (["--workers", "1.5"], "--workers"),
     (["--workers", ""], "--workers"),
+    (["--gate-image", "a b"], "--gate-image"),
+    (["--max-concurrent-rollouts", "-1"], "--max-concurrent-rollouts"),
+    (["--max-concurrent-rollouts", "five"], "--max-concurrent-rollouts"),
+    (["--etcd-core-controller-url", "core"], "--etcd-core-controller-url"),
+    (["--etcd-core-controller-url", "http://a,https://b"], "--etcd-core-controller-url"),
+    (["--etcd-core-root-secret", "root"], "--etcd-core-client-ca-secret"),
+    (["--etcd-core-client-ca-secret", "ca"], "--etcd-core-root-secret"),
+    (["--etcd-core-root-secret", "a/b"], "--etcd-core-root-secret"),
     (["--resync-period", "5 days"], "--resync-period"),
     (["--resync-period", "600"], "--resync-period"),
     (["--resync-period", "-1s"], "--resync-period"),

@@ -8,13 +8,28 @@ from controller.api.storage import EtcdStorage
 from controller.dataplane import Desired
 from controller.dataplane.interface import REVISION_LABEL
 from controller.ownership import STORAGE_LABEL, controller_of, controller_reference
-from controller.plan import Create, Delete, Evict, Patch, Plan, Snapshot, plan_object, plan_storage
-from controller.resources import PODS, REPLICA_SETS, SERVICES
+from controller.plan import (
+    Create,
+    Delete,
+    Evict,
+    Patch,
+    Plan,
+    plan_object,
+    plan_storage,
+    plan_suspension,
+)
+from controller.resources import (
+    DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
+    PODS,
+    REPLICA_SETS,
+    SERVICES,
+)
+from informers import Resource
 from tests.support.memoryserver import MemoryServer
 from tests.support.objects import (
-    CA,
     NAMESPACE,
-    PLANE,
+    desired_of,
     owned_by,
     pod,
     read,
@@ -25,8 +40,16 @@ from tests.support.objects import (
 Json = dict[str, Any]
 
 RS, SERVICE = "etcd-rs-etcd-name", "etcd-etcd-name"
+OBJECTS = [
+    (NETWORK_POLICIES, SERVICE),
+    (DISRUPTION_BUDGETS, SERVICE),
+    (SERVICES, SERVICE),
+    (REPLICA_SETS, RS),
+]
+"""In the order in which they are made."""
+
 STORAGE = read()
-DESIRED = PLANE.desired(STORAGE, CA)
+DESIRED = desired_of(STORAGE)
 
 
 class World:
@@ -35,15 +58,8 @@ class World:
     def __init__(self) -> None:
         self.server = MemoryServer()
 
-    def snapshot(self) -> Snapshot:
-        found = {
-            resource: next(iter(self.server.all(resource)), None)
-            for resource in (REPLICA_SETS, SERVICES)
-        }
-        return Snapshot(found[REPLICA_SETS], found[SERVICES], tuple(self.server.all(PODS)))
-
     def plan(self, storage: EtcdStorage = STORAGE, desired: Desired = DESIRED) -> Plan:
-        return plan_storage(storage, desired, self.snapshot())
+        return plan_storage(storage, desired, self.server.snapshot())
 
     def carry_out(self, plan: Plan) -> None:
         for write in plan.writes:
@@ -81,11 +97,12 @@ def deployed(world: World) -> World:
     return world
 
 
-def test_from_nothing_it_takes_two_creations_and_then_nothing(world: World) -> None:
+def test_from_nothing_each_object_is_made_once_and_then_nothing(world: World) -> None:
+    """The ReplicaSet last: what keeps strangers from its pods is there before them."""
     (plan,) = world.settle()
-    assert [type(write) for write in plan.writes] == [Create, Create]
-    assert world.server.writes == [f"create ReplicaSet {RS}", f"create Service {SERVICE}"]
-    for resource, name in ((REPLICA_SETS, RS), (SERVICES, SERVICE)):
+    assert [type(write) for write in plan.writes] == [Create] * 4
+    assert world.server.writes == [f"create {kind.kind} {name}" for kind, name in OBJECTS]
+    for resource, name in OBJECTS:
         assert controller_of(world.server.peek(resource, name)) == controller_reference(STORAGE)
     assert (plan.conflicts, plan.awaited, plan.brings_to_life) == ((), (), True)
 
@@ -138,11 +155,43 @@ def test_drift_of_the_service_is_mended_by_one_patch(deployed: World, change: An
     assert deployed.server.peek(SERVICES, SERVICE)["spec"] == before["spec"]
 
 
-@pytest.mark.parametrize(("resource", "name"), [(REPLICA_SETS, RS), (SERVICES, SERVICE)])
+@pytest.mark.parametrize(("resource", "name"), OBJECTS)
 def test_what_is_deleted_comes_back(deployed: World, resource: Any, name: str) -> None:
     deployed.server.remove(resource, name)
     (plan,) = deployed.settle()
     assert [type(write) for write in plan.writes] == [Create]
+
+
+@pytest.mark.parametrize(
+    ("resource", "change"),
+    [
+        (DISRUPTION_BUDGETS, lambda spec: spec.update(maxUnavailable=2)),
+        # Next to ours the server would refuse it.
+        (
+            DISRUPTION_BUDGETS,
+            lambda spec: (spec.pop("maxUnavailable"), spec.update(minAvailable=1)),
+        ),
+        (DISRUPTION_BUDGETS, lambda spec: spec.update(selector={})),
+        (DISRUPTION_BUDGETS, lambda spec: spec.pop("unhealthyPodEvictionPolicy")),
+        (NETWORK_POLICIES, lambda spec: spec.update(podSelector={})),
+        (NETWORK_POLICIES, lambda spec: spec["podSelector"]["matchLabels"].update(a="b")),
+        (NETWORK_POLICIES, lambda spec: spec["ingress"].append({})),
+        (NETWORK_POLICIES, lambda spec: spec["ingress"][1].pop("from")),
+        (NETWORK_POLICIES, lambda spec: spec["ingress"][1]["ports"][0].update(endPort=65535)),
+        (NETWORK_POLICIES, lambda spec: spec["ingress"][0]["ports"].append({"port": 1})),
+        (NETWORK_POLICIES, lambda spec: spec["policyTypes"].append("Egress")),
+    ],
+)
+def test_what_a_policy_lets_in_and_a_budget_lets_go_is_ours_alone(
+    deployed: World, resource: Resource, change: Any
+) -> None:
+    before = deployed.server.peek(resource, SERVICE)
+    deployed.server.edit(resource, SERVICE, lambda obj: change(obj["spec"]))
+    (plan,) = deployed.settle()
+    assert [(type(write), getattr(write, "resource", None)) for write in plan.writes] == [
+        (Patch, resource)
+    ]
+    assert deployed.server.peek(resource, SERVICE)["spec"] == before["spec"]
 
 
 def test_the_fields_of_others_stay_through_every_write(deployed: World) -> None:
@@ -161,7 +210,7 @@ def test_the_fields_of_others_stay_through_every_write(deployed: World) -> None:
     # Now writes on both objects: another revision, more replicas, another port.
     server.edit(SERVICES, SERVICE, lambda obj: obj["spec"]["ports"][0].update(port=1))
     storage = read(replicas=3)
-    plans = deployed.settle(storage, PLANE.desired(storage, "another bundle"))
+    plans = deployed.settle(storage, desired_of(storage, version=1))
     assert [len(plan.writes) for plan in plans] == [2]
     for resource, name in ((REPLICA_SETS, RS), (SERVICES, SERVICE)):
         found = server.peek(resource, name)
@@ -191,7 +240,7 @@ def test_of_a_template_of_another_revision_nothing_is_kept(deployed: World) -> N
 
 def test_every_patch_is_guarded_by_the_version_it_was_made_for(deployed: World) -> None:
     stale = read(replicas=3)
-    plan = deployed.plan(stale, PLANE.desired(stale, CA))
+    plan = deployed.plan(stale, desired_of(stale))
     (write,) = plan.writes
     assert isinstance(write, Patch)
     version = deployed.server.peek(REPLICA_SETS, RS)["metadata"]["resourceVersion"]
@@ -220,14 +269,15 @@ def test_both_foreign_objects_are_named(world: World) -> None:
         world.server.put(resource, obj)
     plan = world.plan()
     assert plan.writes == ()
-    assert [c.kind for c in plan.conflicts] == ["ReplicaSet", "Service"]
+    assert [c.kind for c in plan.conflicts] == ["Service", "ReplicaSet"]
     assert all("deleted EtcdStorage" in str(c) for c in plan.conflicts)
 
 
 def test_no_pod_is_evicted_while_a_name_is_taken(deployed: World) -> None:
     uid = deployed.server.peek(REPLICA_SETS, RS)["metadata"]["uid"]
     deployed.server.edit(REPLICA_SETS, RS, _seen)
-    deployed.server.put(PODS, pod("a", "older", ready=False, owner_uid=uid))
+    for name in "abc":
+        deployed.server.put(PODS, pod(name, "older", ready=False, owner_uid=uid))
     assert [type(write) for write in deployed.plan().writes] == [Patch, Evict]
     deployed.server.edit(SERVICES, SERVICE, lambda obj: obj["metadata"].pop("ownerReferences"))
     deployed.server.edit(SERVICES, SERVICE, lambda obj: obj["metadata"].pop("labels"))
@@ -262,10 +312,12 @@ def test_objects_of_2018_are_made_anew_or_mended(world: World) -> None:
     world.server.put(SERVICES, service_of_2018(STORAGE))
     first, second = world.settle()
     meta = old["metadata"]
-    assert first.writes[0] == Delete(REPLICA_SETS, RS, meta["uid"], meta["resourceVersion"])
+    assert first.writes[-1] == Delete(REPLICA_SETS, RS, meta["uid"], meta["resourceVersion"])
     assert world.server.writes == [
-        f"delete ReplicaSet {RS}",
+        f"create NetworkPolicy {SERVICE}",
+        f"create PodDisruptionBudget {SERVICE}",
         f"patch Service {SERVICE}",
+        f"delete ReplicaSet {RS}",
         f"create ReplicaSet {RS}",
     ]
     assert not [write for write in second.writes if isinstance(write, Delete)]
@@ -293,6 +345,8 @@ def test_only_pods_of_the_replica_set_are_rolled(deployed: World) -> None:
 
 def test_evictions_come_after_the_writes_and_name_the_pod_as_it_was_seen(deployed: World) -> None:
     uid = deployed.server.edit(REPLICA_SETS, RS, _seen)["metadata"]["uid"]
+    for name in "bc":
+        deployed.server.put(PODS, pod(name, DESIRED.revision, owner_uid=uid))
     stored = deployed.server.put(PODS, pod("a", "older", ready=False, owner_uid=uid))
     scale, evict = deployed.plan().writes
     assert isinstance(scale, Patch)
@@ -304,7 +358,7 @@ def test_a_new_revision_and_one_more_pod_are_one_patch(deployed: World) -> None:
     uid = deployed.server.peek(REPLICA_SETS, RS)["metadata"]["uid"]
     for name in ("a", "b"):
         deployed.server.put(PODS, pod(name, DESIRED.revision, owner_uid=uid))
-    rolled = PLANE.desired(STORAGE, "another bundle")
+    rolled = desired_of(STORAGE, version=1)
     (write,) = deployed.plan(STORAGE, rolled).writes
     assert isinstance(write, Patch)
     assert write.patch["spec"]["replicas"] == 3
@@ -314,17 +368,34 @@ def test_a_new_revision_and_one_more_pod_are_one_patch(deployed: World) -> None:
 
 def test_a_plan_changes_neither_the_cache_nor_the_desired_objects(deployed: World) -> None:
     storage = read(replicas=4)
-    desired = PLANE.desired(storage, "another bundle")
-    snapshot = deployed.snapshot()
+    desired = desired_of(storage, version=1)
+    snapshot = deployed.server.snapshot()
     plan_storage(storage, desired, snapshot)
-    assert snapshot == deployed.snapshot()
-    assert desired == PLANE.desired(storage, "another bundle")
+    assert snapshot == deployed.server.snapshot()
+    assert desired == desired_of(storage, version=1)
+
+
+def test_a_suspension_takes_the_pods_of_our_own_replica_set_and_changes_nothing_else(
+    deployed: World,
+) -> None:
+    before = deployed.server.peek(REPLICA_SETS, RS)
+    (patch,) = plan_suspension(STORAGE, deployed.server.snapshot()).writes
+    assert isinstance(patch, Patch)
+    assert patch.patch["spec"] == {"replicas": 0}
+    deployed.carry_out(Plan((patch,)))
+    assert plan_suspension(STORAGE, deployed.server.snapshot()) == Plan()
+    after = deployed.server.peek(REPLICA_SETS, RS)
+    assert after["spec"]["template"] == before["spec"]["template"]
+    other = {**controller_reference(STORAGE), "uid": "other"}
+    deployed.server.edit(REPLICA_SETS, RS, lambda o: o["metadata"].update(ownerReferences=[other]))
+    deployed.server.edit(REPLICA_SETS, RS, lambda o: o["spec"].update(replicas=2))
+    assert plan_suspension(STORAGE, deployed.server.snapshot()) == Plan()
 
 
 def test_one_object_by_itself() -> None:
-    created = plan_object(SERVICES, None, DESIRED.service, STORAGE)
-    assert created == Create(SERVICES, owned_by(STORAGE, DESIRED.service))
-    assert "ownerReferences" not in DESIRED.service["metadata"]
+    created = plan_object(SERVICES, None, DESIRED.objects[SERVICES], STORAGE)
+    assert created == Create(SERVICES, owned_by(STORAGE, DESIRED.objects[SERVICES]))
+    assert "ownerReferences" not in DESIRED.objects[SERVICES]["metadata"]
 
 
 def _seen(rs: Json) -> None:

@@ -10,30 +10,35 @@ import pytest
 from controller.api.conditions import find_condition
 from controller.api.storage import RESERVED_NAMES
 from controller.consistency import CacheBehind, ConsistencyStore
+from controller.dataplane.rolling import Stage
 from controller.events import Event, Subject
 from controller.ownership import STORAGE_LABEL, controller_reference
 from controller.reconcile import Reconciler
 from controller.resources import (
     CONFIG_MAPS,
     ETCD_STORAGES,
+    NETWORK_POLICIES,
     PODS,
     REPLICA_SETS,
     SECRETS,
     SERVICES,
 )
+from controller.rollouts import LOOK, Rollouts
 from controller.writer import EVICTION_PAUSE, is_stale
 from informers import ApiError, ConnectionFailed, Lister, Resource
 from tests.support.clock import FakeClock
 from tests.support.memoryserver import WATCHED, MemoryServer
 from tests.support.objects import (
-    CA,
     CORE,
     NAMESPACE,
     PLANE,
+    KnownRandom,
     core_config_map,
     core_secret,
+    desired_of,
     etcd_storage,
     owned_by,
+    plane,
     pod,
     read,
     replica_set_of_2018,
@@ -44,7 +49,13 @@ Json = dict[str, Any]
 
 RS, SERVICE = "etcd-rs-etcd-name", "etcd-etcd-name"
 STATUS = "patch EtcdStorage/status etcd-name"
-FROM_NOTHING = [f"create ReplicaSet {RS}", f"create Service {SERVICE}", STATUS]
+FROM_NOTHING = [
+    f"create NetworkPolicy {SERVICE}",
+    f"create PodDisruptionBudget {SERVICE}",
+    f"create Service {SERVICE}",
+    f"create ReplicaSet {RS}",
+    STATUS,
+]
 
 
 class Told:
@@ -70,6 +81,8 @@ class World:
         self.moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         listers = self.server.listers()
         self.consistency = ConsistencyStore(listers.written(), FakeClock())
+        self.woken: list[str] = []
+        self.rollouts = Rollouts(1, FakeClock(), self.woken.append)
         self.reconciler = Reconciler(
             client=self.server.client,
             listers=listers,
@@ -80,6 +93,8 @@ class World:
             reserved_names=RESERVED_NAMES,
             recorder=self.told,
             now=self._now,
+            rng=KnownRandom(),
+            rollouts=self.rollouts,
         )
         self.server.put(CONFIG_MAPS, core_config_map())
         self.server.put(SECRETS, core_secret())
@@ -127,14 +142,14 @@ def deployed(world: World) -> World:
     return world
 
 
-def test_from_nothing_to_deployed_it_takes_three_writes_and_then_none(world: World) -> None:
+def test_from_nothing_it_takes_a_write_for_each_object_and_one_status(world: World) -> None:
     assert world.reconcile() == FROM_NOTHING
     assert world.condition() == (
         "True",
         "EtcdProxyDeployed",
-        "the ReplicaSet and the Service exist as desired",
+        "every object of this storage exists as desired",
     )
-    assert world.status()["endpoint"] == PLANE.desired(read(), CA).endpoint
+    assert world.status()["endpoint"] == desired_of().endpoint
     assert world.condition("Ready")[:2] == ("False", "NoPodReady")
     assert world.told.events == [("Normal", "EtcdStorageDeployed")]
     for _ in range(3):
@@ -263,8 +278,13 @@ def test_an_orphan_is_adopted_and_told_of(deployed: World) -> None:
 def test_a_storage_of_2018_comes_over(world: World) -> None:
     old = world.server.put(REPLICA_SETS, replica_set_of_2018(read()))
     world.server.put(SERVICES, service_of_2018(read()))
-    assert world.reconcile() == [f"delete ReplicaSet {RS}", f"patch Service {SERVICE}", STATUS]
-    assert world.server.bodies[0] == {
+    assert world.reconcile() == [
+        *FROM_NOTHING[:2],
+        f"patch Service {SERVICE}",
+        f"delete ReplicaSet {RS}",
+        STATUS,
+    ]
+    assert world.server.bodies[3] == {
         "preconditions": {key: old["metadata"][key] for key in ("uid", "resourceVersion")},
         "propagation": "Background",
     }
@@ -297,7 +317,7 @@ def test_an_object_deleted_behind_the_cache_is_no_failure(deployed: World) -> No
     assert deployed.reconcile() == [f"create Service {SERVICE}"]
 
 
-@pytest.mark.parametrize("write", FROM_NOTHING[:2])
+@pytest.mark.parametrize("write", FROM_NOTHING[:-1])
 def test_an_error_of_the_server_is_reported_and_raised(world: World, write: str) -> None:
     refused = ApiError(403, "Forbidden", "exceeded quota: of-the-namespace")
     world.server.failures[write] = refused
@@ -328,9 +348,9 @@ def test_a_connection_that_fails_is_raised_and_writes_no_status(world: World) ->
     world.server.failures[f"create Service {SERVICE}"] = ConnectionFailed("https://s", "refused")
     with pytest.raises(ConnectionFailed):
         world.reconcile()
-    assert world.server.writes == FROM_NOTHING[:2]
+    assert world.server.writes == FROM_NOTHING[:3]
     world.server.failures.clear()
-    assert world.reconcile() == FROM_NOTHING[1:]
+    assert world.reconcile() == FROM_NOTHING[2:]
 
 
 def test_a_write_that_hangs_is_reported_and_raised(world: World) -> None:
@@ -341,7 +361,7 @@ def test_a_write_that_hangs_is_reported_and_raised(world: World) -> None:
         world.reconcile()
     assert world.condition() == ("False", "WriteFailed", "https://s: no answer in time")
     world.server.failures.clear()
-    assert world.reconcile() == FROM_NOTHING[1:]
+    assert world.reconcile() == FROM_NOTHING[2:]
     assert world.condition()[0] == "True"
 
 
@@ -417,18 +437,18 @@ def test_a_change_that_is_taken_back_behind_the_cache_is_not_taken_for_done(
 def test_each_write_before_one_that_fails_is_waited_for_and_the_failed_one_is_not(
     world: World,
 ) -> None:
-    world.server.lagging |= {ETCD_STORAGES, REPLICA_SETS, SERVICES}
+    world.server.lagging |= {ETCD_STORAGES, NETWORK_POLICIES, SERVICES}
     refused = ApiError(403, "Forbidden", "exceeded quota")
     world.server.failures[f"create Service {SERVICE}"] = refused
     with pytest.raises(ApiError):
         world.reconcile()
-    wait(world, REPLICA_SETS)
-    world.server.catch_up(REPLICA_SETS)
+    wait(world, NETWORK_POLICIES)
+    world.server.catch_up(NETWORK_POLICIES)
     # The failure that was written into the status.
     wait(world, ETCD_STORAGES)
     world.server.catch_up(ETCD_STORAGES)
     world.server.failures.clear()
-    assert world.reconcile() == FROM_NOTHING[1:]
+    assert world.reconcile() == FROM_NOTHING[2:]
 
 
 @pytest.mark.parametrize("happened", [True, False])
@@ -437,7 +457,7 @@ def test_a_write_with_unknown_outcome_is_decided_anew_and_harms_nothing(
 ) -> None:
     world.server.lagging.add(REPLICA_SETS)
     lost = ConnectionFailed("https://server", "lost", dropped=True)
-    world.server.failures[FROM_NOTHING[0]] = lost
+    world.server.failures[f"create ReplicaSet {RS}"] = lost
     with pytest.raises(ConnectionFailed):
         world.reconcile()
     world.server.failures.clear()
@@ -499,7 +519,8 @@ def test_a_status_made_for_an_older_storage_is_not_written(world: World) -> None
         ("a" * 59, {}, "InvalidName", "59 characters"),
         ("registry", {}, "InvalidName", "reserved"),
         ("root", {}, "InvalidName", "reserved"),
-        ("a", {"mode": "Direct"}, "NotSupported", "mode Direct"),
+        ("a", {"mode": "Direct"}, "DirectNeedsUsers", "--etcd-core-root-secret"),
+        ("a", {"mode": "Fast"}, "NotSupported", "no mode Fast"),
         ("a", {"reclaimPolicy": "Delete"}, "NotSupported", "reclaimPolicy Delete"),
         ("a", {"caCertConfigMap": [{"name": "a", "namespace": "b"}]}, "NotSupported", "TLS"),
         ("a", {"clientCertSecret": [{"name": "a", "namespace": "b"}]}, "NotSupported", "TLS"),
@@ -551,16 +572,22 @@ def test_a_change_of_the_spec_is_carried_out_and_told(deployed: World) -> None:
     assert deployed.told.events == [("Normal", "Synced")]
 
 
-def test_a_changed_bundle_rolls_the_pods_one_by_one(deployed: World) -> None:
+def test_a_changed_bundle_writes_nothing(deployed: World) -> None:
+    """The kubelet brings it to the pods, and the gates read it anew by themselves."""
+    deployed.server.put(CONFIG_MAPS, core_config_map({"ca.pem": "another bundle"}))
+    assert deployed.reconcile() == []
+
+
+def test_a_changed_template_rolls_the_pods_one_by_one(deployed: World) -> None:
     add_pods(deployed, "a", "b")
     deployed.reconcile()
-    deployed.server.put(CONFIG_MAPS, core_config_map({"ca.pem": "another bundle"}))
+    deployed.reconciler = replace(deployed.reconciler, dataplane=plane(1))
     assert deployed.reconcile() == [f"patch ReplicaSet {RS}", STATUS]
     assert deployed.condition("Progressing")[:2] == ("True", "RollingPods")
     assert deployed.condition("Ready")[0] == "True"
     assert deployed.status()["updatedReplicas"] == 0
 
-    add_pods(deployed, "c", revision=PLANE.desired(read(), "another bundle").revision)
+    add_pods(deployed, "c", revision=desired_of(version=1).revision)
     deployed.server.edit(REPLICA_SETS, RS, seen)
     version = deployed.server.peek(PODS, "a")["metadata"]["resourceVersion"]
     assert deployed.reconcile() == ["create Pod/eviction a", STATUS]
@@ -576,29 +603,29 @@ def test_a_changed_bundle_rolls_the_pods_one_by_one(deployed: World) -> None:
 
 def test_a_pod_that_is_gone_already_needs_no_eviction(deployed: World) -> None:
     deployed.server.edit(REPLICA_SETS, RS, seen)
-    add_pods(deployed, "a", revision="older", ready=False)
+    add_pods(deployed, "a", "b", "c", revision="older", ready=False)
     deployed.server.lagging.add(PODS)
-    deployed.server.remove(PODS, "a")
+    deployed.server.remove(PODS, "c")
     writes = deployed.reconcile()
-    assert writes == [f"patch ReplicaSet {RS}", "create Pod/eviction a", STATUS]
+    assert writes == [f"patch ReplicaSet {RS}", "create Pod/eviction c", STATUS]
 
 
 def test_a_disruption_budget_is_waited_for_and_the_status_stays_true(deployed: World) -> None:
     deployed.server.edit(REPLICA_SETS, RS, seen)
-    add_pods(deployed, "a", revision="older", ready=False)
+    add_pods(deployed, "a", "b", "c", revision="older", ready=False)
     busy = ApiError(429, "TooManyRequests", "Cannot evict pod as it would violate the budget")
-    deployed.server.failures["create Pod/eviction a"] = busy
-    assert deployed.reconcile()[-2:] == ["create Pod/eviction a", STATUS]
+    deployed.server.failures["create Pod/eviction c"] = busy
+    assert deployed.reconcile()[-2:] == ["create Pod/eviction c", STATUS]
     assert deployed.again == EVICTION_PAUSE
     assert deployed.condition("Ready")[0] == "False"
     status, reason, message = deployed.condition("Progressing")
     assert (status, reason) == ("True", "EvictionBlocked")
-    assert "pod a" in message
+    assert "pod c" in message
     assert "violate the budget" in message
     deployed.server.failures.clear()
     deployed.server.edit(REPLICA_SETS, RS, seen)
-    assert "create Pod/eviction a" in deployed.reconcile()
-    assert deployed.again is None
+    assert "create Pod/eviction c" in deployed.reconcile()
+    assert deployed.again == LOOK
 
 
 def test_a_spec_that_cannot_be_read_is_a_problem_of_that_storage_alone(world: World) -> None:
@@ -671,8 +698,8 @@ def test_an_object_that_is_being_deleted_is_awaited(
 
 
 def test_an_adoption_is_told_even_if_the_next_write_fails(world: World) -> None:
-    world.server.put(REPLICA_SETS, orphan_replica_set())
-    world.server.failures[f"create Service {SERVICE}"] = ApiError(403, "Forbidden", "may not")
+    world.server.put(SERVICES, desired_of().objects[SERVICES])
+    world.server.failures[f"create ReplicaSet {RS}"] = ApiError(403, "Forbidden", "may not")
     with pytest.raises(ApiError):
         world.reconcile()
     assert ("Normal", "ResourceReclaimed") in world.told.events
@@ -721,7 +748,7 @@ def add_pods(
     revision: str | None = None,
     storage: str = "etcd-name",
 ) -> None:
-    desired = PLANE.desired(read(), CA)
+    desired = desired_of()
     owner = world.server.peek(REPLICA_SETS, RS)["metadata"]["uid"]
     for name in names:
         obj = pod(
@@ -771,6 +798,69 @@ def going() -> Json:
 
 def orphan_replica_set() -> Json:
     """Return the ReplicaSet as the controller makes it, but without an owner."""
-    made = PLANE.desired(read(), CA).replica_set
+    made = desired_of().replica_set
     assert "ownerReferences" not in made["metadata"]
     return made
+
+
+def test_a_storage_without_a_slot_waits_and_is_woken(deployed: World) -> None:
+    add_pods(deployed, "a", "b")
+    deployed.reconciler = replace(deployed.reconciler, dataplane=plane(1))
+    running = deployed.server.peek(REPLICA_SETS, RS)["spec"]
+    assert deployed.rollouts.may_roll("another", "x", Stage.OUTDATED)
+    assert deployed.reconcile() == [STATUS]
+    assert deployed.condition("Progressing")[:2] == ("True", "RolloutQueued")
+    assert deployed.condition("Deployed")[0] == "True"
+    assert deployed.status()["updatedReplicas"] == 0
+    assert deployed.again is None
+    deployed.server.edit(REPLICA_SETS, RS, lambda rs: rs["spec"].update(replicas=9))
+    assert deployed.reconcile() == [f"patch ReplicaSet {RS}"]
+    assert deployed.server.peek(REPLICA_SETS, RS)["spec"] == running
+
+    deployed.rollouts.may_roll("another", "x", Stage.SETTLED)
+    assert deployed.woken == ["etcd-name"]
+    assert deployed.reconcile() == [f"patch ReplicaSet {RS}", STATUS]
+    assert deployed.server.peek(REPLICA_SETS, RS)["spec"]["template"] != running["template"]
+    assert deployed.condition("Progressing")[:2] == ("True", "RollingPods")
+    assert deployed.again == LOOK
+
+
+@pytest.mark.parametrize("how", ["gone", "being deleted", "refused"])
+def test_who_is_deleted_or_refused_while_it_rolls_gives_its_slot_back(
+    deployed: World, how: str
+) -> None:
+    add_pods(deployed, "a", "b")
+    deployed.reconciler = replace(deployed.reconciler, dataplane=plane(1))
+    deployed.reconcile()
+    assert not deployed.rollouts.may_roll("another", "x", Stage.OUTDATED)
+    match how:
+        case "gone":
+            deployed.server.remove(ETCD_STORAGES, "etcd-name")
+        case "being deleted":
+            deployed.server.edit(
+                ETCD_STORAGES, "etcd-name", lambda o: o["metadata"].update(going())
+            )
+        case "refused":
+            deployed.server.remove(SECRETS, CORE.certs_secret)
+    deployed.reconcile()
+    assert deployed.woken == ["another"]
+
+
+def test_a_stuck_roll_needs_a_person(deployed: World) -> None:
+    add_pods(deployed, "a", "b")
+    deployed.reconciler = replace(deployed.reconciler, dataplane=plane(1))
+    deployed.reconcile()
+    revision = desired_of(version=1).revision
+    add_pods(deployed, "c", revision=revision, ready=False)
+    made = {"creationTimestamp": f"{deployed.moment:%Y-%m-%dT%H:%M:%SZ}"}
+    deployed.server.edit(PODS, "c", lambda p: p["metadata"].update(made))
+    deployed.reconcile()
+    assert deployed.condition("Degraded")[0] == "False"
+    deployed.moment += timedelta(minutes=10)
+    deployed.reconcile()
+    assert deployed.condition("Degraded")[:2] == ("True", "RolloutStuck")
+    assert deployed.again == LOOK
+    deployed.server.remove(PODS, "c")
+    add_pods(deployed, "d", revision=revision)
+    deployed.reconcile()
+    assert deployed.condition("Degraded")[0] == "False"

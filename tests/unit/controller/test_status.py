@@ -8,8 +8,10 @@ import pytest
 import yaml
 
 from controller.api.conditions import Problem, find_condition
+from controller.dataplane.interface import ISOLATION_LABEL
 from controller.ownership import merge_patch
 from controller.status import (
+    AWAITING_DELETION,
     NAME_CONFLICT,
     Observed,
     desired_status,
@@ -20,7 +22,6 @@ from tests.support.objects import pod, read
 Json = dict[str, Any]
 
 ENDPOINT = "http://etcd-etcd-name.kube-apiserver-storage.svc:2379"
-UNANSWERED = "the proxy does not answer its readiness probe: is the core etcd reachable?"
 PROBLEM = Problem(NAME_CONFLICT, "Service etcd-etcd-name exists and is not ours")
 
 
@@ -38,12 +39,9 @@ def condition(of: Json, type_: str) -> tuple[str, str, str]:
     return found["status"], found["reason"], found["message"]
 
 
-KILLED: Json = {"terminated": {"reason": "OOMKilled", "exitCode": 137}}
-
-
 def starting(*, last: Json | None = None, revision: str = "new", **state: Any) -> Json:
     """Return a pod whose one container is in `state`, and ended as `last` before."""
-    container = {"name": "c", "state": state, "lastState": last or {}}
+    container = {"name": "gate", "image": "of-the-gate", "state": state, "lastState": last or {}}
     return pod("a", revision, ready=False, status={"containerStatuses": [container]})
 
 
@@ -56,6 +54,7 @@ def test_deployed_and_ready() -> None:
         ("Deployed", "True", "EtcdProxyDeployed"),
         ("Ready", "True", "PodsReady"),
         ("Progressing", "False", "PodsUpToDate"),
+        ("Degraded", "False", "AsExpected"),
     ]
 
 
@@ -91,55 +90,24 @@ def test_without_a_service_of_ours_there_is_no_endpoint() -> None:
     assert condition(found, "Ready")[:2] == ("False", "NotDeployed")
 
 
-@pytest.mark.parametrize(
-    ("pods", "says"),
-    [
-        ([], "0 of 2 pods are there yet"),
-        ([pod("a", terminating=True)], "0 of 2 pods are there yet"),
-        ([pod("a", ready=False)], "pods are being started"),
-        ([starting(waiting={"reason": "ImagePullBackOff"})], "container ImagePullBackOff"),
-        ([starting(waiting={})], "container waiting"),
-        (
-            [starting(running={})],
-            UNANSWERED,
-        ),
-        (
-            [
-                pod(
-                    "a",
-                    ready=False,
-                    status={
-                        "conditions": [
-                            {"type": "PodScheduled", "status": "False", "message": "0/1 nodes"}
-                        ]
-                    },
-                )
-            ],
-            "pods cannot be scheduled: 0/1 nodes",
-        ),
-        (
-            [starting(waiting={"reason": "ErrImagePull"}), starting(running={})],
-            f"container ErrImagePull; {UNANSWERED}",
-        ),
-        (
-            [
-                starting(waiting={"reason": "CrashLoopBackOff"}, last=KILLED),
-                starting(running={}, last=KILLED),
-                starting(terminated=KILLED["terminated"]),
-            ],
-            "the container ended (OOMKilled, exit code 137) and is restarted: see the pods' logs",
-        ),
-    ],
-)
-def test_what_readiness_waits_for(pods: list[Json], says: str) -> None:
-    assert condition(status(observed(*pods)), "Ready") == ("False", "NoPodReady", says)
+def test_what_readiness_waits_for() -> None:
+    assert condition(status(observed()), "Ready") == (
+        "False",
+        "NoPodReady",
+        "0 of 2 pods are there yet",
+    )
+    found = status(observed(starting(waiting={"reason": "ContainerCreating"})))
+    assert condition(found, "Ready")[2] == "container gate ContainerCreating"
 
 
 def test_a_roll_that_waits_says_for_what() -> None:
     stuck = starting(waiting={"reason": "ImagePullBackOff"})
     found = status(observed(pod("b", "old"), stuck))
     assert condition(found, "Progressing")[:2] == ("True", "RollingPods")
-    assert "new ones wait: container ImagePullBackOff" in condition(found, "Progressing")[2]
+    assert (
+        "new ones wait: container gate: image of-the-gate cannot be had"
+        in condition(found, "Progressing")[2]
+    )
 
 
 def test_a_refused_eviction_is_told() -> None:
@@ -155,14 +123,58 @@ def test_conditions_that_lack_anything_are_completed() -> None:
         assert all(c["lastTransitionTime"] == "t1" for c in found["conditions"])
 
 
-def test_the_message_does_not_flap_with_the_order_or_the_number_of_pods() -> None:
-    one = starting(waiting={"reason": "A"})
-    other = starting(waiting={"reason": "B"})
-    messages = {
-        condition(status(observed(*pods)), "Ready")[2]
-        for pods in ([one, other], [other, one], [one, other, one])
-    }
-    assert messages == {"container A; container B"}
+def test_degraded_says_who_has_to_do_what() -> None:
+    passing = Problem(AWAITING_DELETION, "waiting", passes=True)
+    lost = Problem("CoreUnreachable", "the core is away")
+    stuck = starting(waiting={"reason": "ImagePullBackOff"})
+    for seen, says in (
+        (observed(pod("a")), ("False", "AsExpected", "nothing needs a person")),
+        (observed(pod("a"), problem=passing), ("False", "AsExpected", "nothing needs a person")),
+        (observed(pod("a"), problem=PROBLEM), ("True", PROBLEM.reason, PROBLEM.message)),
+        (
+            replace(observed(pod("a")), concerns=(lost, passing)),
+            ("True", "CoreUnreachable", "the core is away"),
+        ),
+        (
+            replace(observed(pod("a"), problem=PROBLEM), concerns=(lost, PROBLEM)),
+            ("True", PROBLEM.reason, f"{PROBLEM.message}; the core is away"),
+        ),
+        (observed(pod("a", ready=False)), ("False", "AsExpected", "nothing needs a person")),
+    ):
+        assert condition(status(seen), "Degraded") == says
+    assert condition(status(observed(stuck)), "Degraded")[:2] == ("True", "PodsCannotStart")
+
+
+def test_what_is_wrong_besides_keeps_nothing_from_being_deployed() -> None:
+    lost = Problem("CoreUnreachable", "the core is away")
+    found = status(replace(observed(pod("a")), concerns=(lost,)))
+    assert condition(found, "Deployed")[0] == "True"
+    assert condition(found, "Degraded")[0] == "True"
+
+
+@pytest.mark.parametrize(
+    ("pods", "auth", "says"),
+    [
+        (["Core", "Core"], True, "Core"),
+        (["Core", "Gate"], True, "Gate"),
+        (["Gate"], False, "Gate"),
+        (["Core"], None, "Core"),
+        # The auth was switched off: what these pods lean on is not there.
+        (["Core"], False, None),
+        (["Core", None], True, None),
+        ([], True, None),
+    ],
+)
+def test_isolation_is_that_of_the_weakest_pod(
+    pods: list[str | None],
+    auth: bool | None,  # noqa: FBT001 - a column of the table
+    says: str | None,
+) -> None:
+    made = [pod(str(number)) for number in range(len(pods))]
+    for one, given in zip(made, pods, strict=True):
+        one["metadata"]["labels"] |= {ISOLATION_LABEL: given} if given else {}
+    ending = pod("ending", terminating=True)
+    assert status(replace(observed(*made, ending), auth=auth)).get("isolation") == says
 
 
 def test_transition_times_over_a_history() -> None:
@@ -174,12 +186,12 @@ def test_transition_times_over_a_history() -> None:
         before = status(seen, before, now=f"t{moment}")
         times.append([c["lastTransitionTime"] for c in before["conditions"]])
     assert times == [
-        ["t0", "t0", "t0"],
-        ["t0", "t0", "t0"],
-        ["t2", "t0", "t0"],
-        ["t2", "t3", "t0"],
-        ["t2", "t3", "t0"],
-        ["t2", "t5", "t0"],
+        ["t0", "t0", "t0", "t0"],
+        ["t0", "t0", "t0", "t0"],
+        ["t2", "t0", "t0", "t2"],
+        ["t2", "t3", "t0", "t2"],
+        ["t2", "t3", "t0", "t2"],
+        ["t2", "t5", "t0", "t2"],
     ]
 
 
@@ -214,8 +226,11 @@ def test_the_crd_keeps_every_field_of_it() -> None:
     version = yaml.safe_load(crd.read_text())["spec"]["versions"][0]
     known = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]
     item = known["conditions"]["items"]
-    found = status(observed(pod("a"), problem=PROBLEM))
+    isolated = pod("a")
+    isolated["metadata"]["labels"][ISOLATION_LABEL] = "Gate"
+    found = status(observed(isolated, problem=PROBLEM))
     assert set(found) <= set(known)
+    assert found["isolation"] in known["isolation"]["enum"]
     for each in found["conditions"]:
         assert set(item["required"]) <= set(each) <= set(item["properties"])
         assert each["reason"]

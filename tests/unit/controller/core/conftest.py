@@ -3,9 +3,10 @@
 import pytest
 
 from tests.support.clock import FakeClock
-from tests.support.threads import no_stray_threads
+from tests.support.sockets import sockets_soon_closed
 
-_no_stray_threads = pytest.fixture(autouse=True)(no_stray_threads)
+# In place of the one that looks at once, which is of the same name.
+_no_stray_sockets = pytest.fixture(autouse=True)(sockets_soon_closed)
 
 
 @pytest.fixture

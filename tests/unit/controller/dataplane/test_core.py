@@ -5,19 +5,26 @@ from typing import Any
 
 import pytest
 
-from controller.dataplane.core import core_ca, core_problem
+from controller.dataplane.core import core_problem
 from tests.support.objects import CA, CORE, core_config_map, core_secret
 
 PLAIN = dataclasses.replace(CORE, urls=("http://core:2379",))
 
 
 def test_nothing_is_missing() -> None:
-    assert core_problem(CORE, core_config_map(), core_secret()) is None
+    assert core_problem(CORE, core_config_map(), core_secret(), users=False) is None
 
 
 def test_a_core_without_tls_needs_no_certificates() -> None:
-    assert core_problem(PLAIN, None, None) is None
+    assert core_problem(PLAIN, None, None, users=False) is None
     assert (CORE.tls, PLAIN.tls) == (True, False)
+
+
+def test_where_each_storage_has_its_own_pair_only_the_ca_is_shared() -> None:
+    assert core_problem(CORE, core_config_map(), None, users=True) is None
+    problem = core_problem(CORE, None, None, users=True)
+    assert problem is not None
+    assert problem.reason == "CoreCAMissing"
 
 
 @pytest.mark.parametrize(
@@ -67,20 +74,15 @@ def test_what_is_missing_is_named(
     reason: str,
     says: list[str],
 ) -> None:
-    problem = core_problem(CORE, config_map, secret)
+    problem = core_problem(CORE, config_map, secret, users=False)
     assert problem is not None
     assert problem.reason == reason
     assert [part for part in says if part not in problem.message] == []
 
 
 def test_the_content_of_a_secret_is_never_told() -> None:
-    problem = core_problem(CORE, core_config_map(), core_secret({"client-key.pem": "private"}))
+    problem = core_problem(
+        CORE, core_config_map(), core_secret({"client-key.pem": "private"}), users=False
+    )
     assert problem is not None
     assert "private" not in problem.message
-
-
-def test_the_bundle() -> None:
-    assert core_ca(core_config_map()) == CA
-    assert core_ca(core_config_map({})) == ""
-    assert core_ca({"data": None}) == ""
-    assert core_ca(None) == ""

@@ -9,8 +9,8 @@ from cryptography import x509
 from cryptography.x509 import verification
 
 from controller.options import parse_options
-from controller.pki import coreetcd
-from controller.pki.coreetcd import make_client, make_server, read_authority
+from controller.pki import coreetcd, coreuser
+from controller.pki.coreetcd import make_client, make_server, make_users, read_authority
 from controller.resources import CONFIG_MAPS, SECRETS
 from informers import ApiError, ConfigError, ConnectionFailed
 from informers.errors import is_not_found
@@ -128,6 +128,18 @@ def test_what_a_stop_left_out_is_made_of_the_same_authority(server: Namespaces) 
     certificate.verify_directly_issued_by(bundle(server, STORAGE))
 
 
+def test_users_can_be_made_with_what_is_handed_over(server: Namespaces) -> None:
+    make(server)
+    for _ in range(2):
+        make_users(server.client, "etcd", STORAGE, NOW)
+    root = content(server, STORAGE, "etcd-core-root")
+    certificate = x509.load_pem_x509_certificate(root["client.pem"])
+    assert certificate.subject.rfc4514_string() == "CN=root"
+    certificate.verify_directly_issued_by(bundle(server, STORAGE))
+    data = server.get(SECRETS, "etcd-core-client-ca", STORAGE)["data"]
+    assert isinstance(coreuser.read_authority(data, "s", NOW), coreuser.ClientAuthority)
+
+
 def test_a_client_without_an_authority_waits_for_it(server: Namespaces) -> None:
     with pytest.raises(ApiError) as caught:
         make_client(server.client, "etcd", STORAGE, NOW)
@@ -152,10 +164,12 @@ def main(monkeypatch: pytest.MonkeyPatch, server: Namespaces) -> Any:
     return coreetcd.main
 
 
-def test_the_two_jobs_one_after_the_other(main: Any, server: Namespaces) -> None:
+def test_the_jobs_one_after_the_other(main: Any, server: Namespaces) -> None:
     assert main(["server", "--namespace", "core", "--service", "etcd"]) == 0
     assert main(["client", "--namespace", "core", "--to", "tenants"]) == 0
+    assert main(["users", "--namespace", "core", "--to", "tenants"]) == 0
     assert set(server.of) == {"core", "tenants"}
+    assert server.get(SECRETS, "etcd-core-root", "tenants")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,96 @@
+"""The users that storages have in the core: what a reconcile asks the keeper, and with what.
+
+Made where the two flags are given; without them storages share one pair, and there is none of
+this.
+"""
+
+import base64
+import binascii
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from controller.api.conditions import Problem
+from controller.api.storage import EtcdStorage
+from controller.core import Access, CoreLook, UserLook
+from controller.core.keeper import Closable
+from controller.dataplane import CoreEtcd, UserSecrets, core_problem
+from controller.dataplane.core import CA_KEY, CERT_KEY, KEY_KEY
+from controller.plan import Snapshot
+from controller.resources import SECRETS
+from controller.tenant import Tenant, with_users
+from controller.userpair import PairMaker
+
+CORE_ROOT_MISSING: Final = "CoreRootMissing"
+
+Json = Mapping[str, Any]
+
+
+class Keeper(Protocol):
+    """The part of `controller.core.UserKeeper` that is used here; none of it waits."""
+
+    def use(self, access: Access | Problem) -> None: ...
+    def core(self) -> CoreLook: ...
+    def want(self, storage: str, *, claimed: bool) -> UserLook: ...
+    def drop(self, storage: str) -> UserLook: ...
+    def forget(self, storage: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CoreUsers:
+    """Thread safe, as the keeper is."""
+
+    keeper: Keeper
+    pairs: PairMaker
+    now: Callable[[], datetime]
+
+    def tenant(self, storage: EtcdStorage, snapshot: Snapshot) -> Tenant:
+        """Ask for the storage's user, and return how it stands, with its Secret if it may be."""
+        user = self.keeper.want(storage.name, claimed=storage.claimed)
+        tenant = with_users(storage, self.keeper.core(), user, snapshot.replica_set)
+        if tenant.problem or tenant.claims:
+            return tenant
+        present = snapshot.objects.get(SECRETS)
+        pair = self.pairs.look(storage, present, snapshot.client_ca, self.now())
+        if pair.problem is None:
+            return replace(tenant, secret=pair.secret, again=pair.again)
+        if present is None:
+            return replace(tenant, problem=pair.problem)
+        return replace(tenant, concerns=(pair.problem, *tenant.concerns))
+
+
+def connect(access: Access) -> Closable:
+    """Return the core's client. gRPC is loaded only here: it takes 22 MiB of memory."""
+    from controller.core.client import CoreClient  # noqa: PLC0415 - see above
+
+    return CoreClient(access)
+
+
+def core_access(
+    core: CoreEtcd,
+    urls: tuple[str, ...],
+    secrets: UserSecrets,
+    config_map: Json | None,
+    root: Json | None,
+) -> Access | Problem:
+    """Return how the controller reaches the core as root, or what is missing for that."""
+    if problem := core_problem(core, config_map, None, users=True):
+        return problem
+    pair = {name: _decoded(root, name) for name in (CERT_KEY, KEY_KEY)}
+    if absent := [name for name, content in pair.items() if not content.strip()]:
+        what = "is missing" if root is None else f"has no key {' and no key '.join(absent)}"
+        return Problem(
+            CORE_ROOT_MISSING,
+            f"Secret {secrets.root} {what}: it has to hold a pair of etcd's user root, under"
+            f" {CERT_KEY} and {KEY_KEY}",
+        )
+    ca: str = (config_map or {}).get("data", {})[CA_KEY]
+    return Access(urls, ca.encode(), pair[CERT_KEY], pair[KEY_KEY])
+
+
+def _decoded(secret: Json | None, key: str) -> bytes:
+    try:
+        return base64.b64decode(((secret or {}).get("data") or {}).get(key) or "")
+    except binascii.Error:
+        return b""

@@ -1,0 +1,65 @@
+"""The data plane: pods that let a tenant's requests through to the core, and no others.
+
+Mode Proxy puts every key of a storage under `/<name>/`; in mode Direct the core itself keeps its
+user to that prefix, and the client names the keys in full.
+"""
+
+from dataclasses import dataclass
+
+from controller.api.storage import EtcdStorage
+from controller.dataplane.core import CoreEtcd
+from controller.dataplane.exposure import PORT, disruption_budget, network_policy, service
+from controller.dataplane.interface import Desired, Facts, Json
+from controller.dataplane.names import labels, object_name, selector
+from controller.dataplane.pods import Images, pod_template
+from controller.resources import DISRUPTION_BUDGETS, NETWORK_POLICIES, REPLICA_SETS, SERVICES
+
+
+@dataclass(frozen=True, slots=True)
+class GatedDataPlane:
+    """A ReplicaSet of gated pods, and what stands around them."""
+
+    namespace: str
+    images: Images
+    core: CoreEtcd
+
+    def desired(self, storage: EtcdStorage, facts: Facts) -> Desired:
+        host = f"{object_name(SERVICES, storage.name)}.{self.namespace}.svc"
+        return Desired(
+            replica_set=self._replica_set(storage, facts),
+            # The policy comes before the Service, so that nobody is let in for a moment only.
+            objects={
+                NETWORK_POLICIES: network_policy(storage, self.namespace),
+                DISRUPTION_BUDGETS: disruption_budget(storage, self.namespace),
+                SERVICES: service(storage, self.namespace),
+            },
+            endpoint=f"http://{host}:{PORT}",
+        )
+
+    def unsupported(self, storage: EtcdStorage) -> str | None:
+        if storage.mode not in {"Proxy", "Direct"}:
+            return f"there is no mode {storage.mode}, only Proxy and Direct"
+        if storage.ca_cert_config_maps or storage.client_cert_secrets:
+            return (
+                "caCertConfigMap and clientCertSecret ask for TLS, which this version does not"
+                " serve; an endpoint without TLS is not given in its place"
+            )
+        if storage.reclaim_policy != "Retain":
+            return "reclaimPolicy Delete is not carried out by this version, only Retain is"
+        return None
+
+    def _replica_set(self, storage: EtcdStorage, facts: Facts) -> Json:
+        return {
+            "apiVersion": REPLICA_SETS.api_version,
+            "kind": REPLICA_SETS.kind,
+            "metadata": {
+                "name": object_name(REPLICA_SETS, storage.name),
+                "namespace": self.namespace,
+                "labels": labels(storage),
+            },
+            "spec": {
+                "replicas": storage.replicas,
+                "selector": {"matchLabels": selector(storage)},
+                "template": pod_template(storage, facts, self.core, self.images),
+            },
+        }

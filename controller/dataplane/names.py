@@ -1,0 +1,58 @@
+"""What a storage's objects are called and labelled, and whose an object of such a name is.
+
+The names of ReplicaSet and Service are those of the first controller; the Service's is part of
+every endpoint.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from controller.api.storage import EtcdStorage
+from controller.ownership import STORAGE_LABEL
+from controller.resources import (
+    DISRUPTION_BUDGETS,
+    NETWORK_POLICIES,
+    REPLICA_SETS,
+    SECRETS,
+    SERVICES,
+)
+from informers import Resource
+
+_PREFIXES: Final[Mapping[Resource, str]] = {
+    REPLICA_SETS: "etcd-rs-",
+    SERVICES: "etcd-",
+    DISRUPTION_BUDGETS: "etcd-",
+    NETWORK_POLICIES: "etcd-",
+    # With the pair of the storage's user in the core.
+    SECRETS: "etcd-core-",
+}
+
+
+OWNED: Final = tuple(_PREFIXES)
+"""The kinds of which a storage has at most one object each."""
+
+
+def object_name(resource: Resource, storage_name: str) -> str:
+    """Return the name of the storage's object of this kind; it has one of each."""
+    return f"{_PREFIXES[resource]}{storage_name}"
+
+
+def storage_of(resource: Resource, name: str) -> str | None:
+    """Return the storage that an object of this kind and name would belong to."""
+    prefix = _PREFIXES[resource]
+    return name.removeprefix(prefix) if name.startswith(prefix) else None
+
+
+def selector(storage: EtcdStorage) -> dict[str, str]:
+    """Return the labels that select the storage's pods, and nobody else's."""
+    return {STORAGE_LABEL: storage.name}
+
+
+def labels(storage: EtcdStorage) -> dict[str, str]:
+    """Return the labels of all objects of the storage."""
+    return {
+        **selector(storage),
+        "app.kubernetes.io/name": "etcdproxy",
+        "app.kubernetes.io/instance": storage.name,
+        "app.kubernetes.io/managed-by": "etcdproxy-controller",
+    }

@@ -1,0 +1,84 @@
+"""What one reconcile saw and did, put together for the status: pure functions."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Final
+
+from controller.api.conditions import Problem
+from controller.api.storage import EtcdStorage
+from controller.dataplane import Desired
+from controller.dataplane.rolling import pod_revision
+from controller.ownership import Claim, claim
+from controller.plan import Create, Delete, Plan, Snapshot, Write
+from controller.resources import SERVICES
+from controller.status import AWAITING_DELETION, NAME_CONFLICT, WRITE_FAILED, Observed
+from controller.tenant import Tenant
+from controller.turn import Turn
+from controller.writer import is_stale
+from informers import ApiError, ConnectionFailed
+
+_BUSY: Final = frozenset({429, 503, 504})
+"""Answers of a server that has too much to do now, or a part of which is away."""
+
+
+def observe(
+    storage: EtcdStorage,
+    desired: Desired,
+    snapshot: Snapshot,
+    tenant: Tenant,
+    refusal: Problem | None,
+) -> Observed:
+    """Put together what the status tells of the time before any write."""
+    service, replica_set = snapshot.objects.get(SERVICES), snapshot.replica_set
+    revision: str | None = desired.revision
+    if refusal:
+        # What is wanted cannot be told now, so pods are measured by what was wanted last.
+        revision = pod_revision(replica_set["spec"]["template"]) if replica_set else None
+    return Observed(
+        problem=refusal,
+        concerns=tenant.concerns,
+        served=service is not None and claim(service, storage) is not Claim.FOREIGN,
+        endpoint=desired.endpoint,
+        revision=revision,
+        pods=snapshot.pods,
+        auth=tenant.auth,
+    )
+
+
+def write_problem(error: ApiError | ConnectionFailed) -> Problem | None:
+    """What a write that failed so is reported as, or None.
+
+    One that ran out of time is reported, as others need not: a webhook hangs for one kind alone.
+    A server that cannot be reached would not take the report either.
+    """
+    if isinstance(error, ApiError):
+        busy = error.code in _BUSY
+        return None if is_stale(error) else Problem(WRITE_FAILED, error.message, passes=busy)
+    return Problem(WRITE_FAILED, str(error)) if error.timed_out else None
+
+
+def after_turn(seen: Observed, turn: Turn, snapshot: Snapshot) -> Observed:
+    """Add how the roll stands."""
+    concerns = (*seen.concerns, *turn.concerns(snapshot))
+    return replace(seen, concerns=concerns, queued=not turn.allowed)
+
+
+def after_writes(seen: Observed, done: Iterable[Write]) -> Observed:
+    """Add what was written: a Service just created serves from now on."""
+    created = any(isinstance(w, Create) and w.resource == SERVICES for w in done)
+    return replace(seen, served=seen.served or created)
+
+
+def plan_problem(plan: Plan) -> Problem | None:
+    """What stands in the way of more than the plan writes."""
+    if plan.conflicts:
+        message = "; ".join(str(conflict) for conflict in plan.conflicts)
+        passes = all(conflict.passes for conflict in plan.conflicts)
+        return Problem(NAME_CONFLICT, message, passes=passes)
+    going = [(w.resource.kind, w.name) for w in plan.writes if isinstance(w, Delete)]
+    going += [(awaited.kind, awaited.name) for awaited in plan.awaited]
+    if going:
+        names = ", ".join(f"{kind} {name}" for kind, name in going)
+        message = f"waiting for {names} to be gone, to make it anew"
+        return Problem(AWAITING_DELETION, message, passes=True)
+    return None

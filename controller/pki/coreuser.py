@@ -1,0 +1,218 @@
+"""The pair by which a storage's gate is known to the core etcd, from its making to its renewal.
+
+The certificate's CN is the name of the storage's etcd user, and the operator's authority for
+clients of the core signs it. Nothing but the Secrets themselves says how long a pair is good: it
+is kept as long as `needs_pair` has nothing against it.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Final, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from controller.api.conditions import Problem
+from controller.pki.authority import CLIENT, Authority, Leaf, Pair, load_signer
+
+AUTHORITY_CERT: Final = "ca.pem"
+AUTHORITY_KEY: Final = "ca-key.pem"
+CERT: Final = "tls.crt"
+KEY: Final = "tls.key"
+
+VALIDITY: Final = timedelta(days=365)
+"""Of a new pair, unless the authority ends before."""
+
+UNUSABLE: Final = "CoreClientCAUnusable"
+
+SecretData = Mapping[str, str]
+"""As in a Secret: what the keys hold is encoded in base64."""
+
+_Extension = TypeVar("_Extension", bound=x509.ExtensionType)
+
+_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm)
+"""What cryptography raises for content it can make nothing of, or not without a password."""
+
+_RENEWED_AFTER: Final = 2 / 3
+"""The share of a pair's life after which it is replaced."""
+
+_JITTER: Final = 1 / 12
+"""The share over which the pairs of a fleet spread their renewals, so that pairs made in one
+minute are replaced over a month."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAuthority:
+    """An authority that has been found fit to sign."""
+
+    authority: Authority
+    certificate: x509.Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class UserPair:
+    """What the Secret of a storage should hold.
+
+    `issued` says why the pair is a new one, '' if it is the one that was there; in `again`
+    seconds it is worth another look.
+    """
+
+    data: SecretData = field(repr=False)
+    issued: str
+    again: float
+
+
+def read_authority(
+    data: SecretData | None, secret_name: str, now: datetime
+) -> ClientAuthority | Problem:
+    """Read the operator's authority from its Secret's data, None if there is no such Secret."""
+    if data is None:
+        return Problem(
+            UNUSABLE,
+            f"Secret {secret_name} is missing: create it in the controller's namespace with"
+            f" {AUTHORITY_CERT} and {AUTHORITY_KEY}, an authority that the core etcd trusts",
+        )
+    pair = Pair(_decoded(data, AUTHORITY_CERT), _decoded(data, AUTHORITY_KEY))
+    found = _examined(pair.cert_pem, pair.key_pem)
+    if isinstance(found, str):
+        return Problem(UNUSABLE, f"Secret {secret_name}: {found}")
+    if trouble := _out_of_time(found, now):
+        return Problem(UNUSABLE, f"Secret {secret_name}: {AUTHORITY_CERT} {trouble}")
+    return ClientAuthority(Authority(pair), found)
+
+
+def keep_or_issue(
+    data: SecretData | None, by: ClientAuthority, cn: str, now: datetime
+) -> UserPair:
+    """Return the pair that `data` holds if it may stay, else a new one for `cn`."""
+    reason = needs_pair(data, by, cn, now)
+    if reason is None and data is not None:
+        return UserPair({CERT: data[CERT], KEY: data[KEY]}, "", _again(_load(data), by, now))
+    validity = min(VALIDITY, by.certificate.not_valid_after_utc - now)
+    pair = by.authority.issue(Leaf(cn=cn, usages=(CLIENT,)), validity=validity, now=now)
+    fresh = {
+        name: base64.b64encode(pem).decode()
+        for name, pem in ((CERT, pair.cert_pem), (KEY, pair.key_pem))
+    }
+    return UserPair(fresh, reason or "", _again(_load(fresh), by, now))
+
+
+def needs_pair(data: SecretData | None, by: ClientAuthority, cn: str, now: datetime) -> str | None:
+    """Say why the pair in a Secret's data has to be replaced; None if it may stay."""
+    if data is None:
+        return "there is none yet"
+    try:
+        certificate = _load(data)
+        key = serialization.load_pem_private_key(_decoded(data, KEY), password=None)
+        reason = _unfit(certificate, by, cn)
+        own = key.public_key() == certificate.public_key()
+    except _UNREADABLE:
+        return f"{CERT} or {KEY} cannot be read"
+    if not own:
+        return f"{KEY} is not the key of {CERT}"
+    if trouble := _out_of_time(certificate, now):
+        return f"{CERT} {trouble}"
+    over = now >= _renewal(certificate, by)
+    return reason or ("most of its life is over" if over else None)
+
+
+def _unfit(certificate: x509.Certificate, by: ClientAuthority, cn: str) -> str | None:
+    """Why a certificate would not do at any time."""
+    named = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    purposes = _extension(certificate.extensions, x509.ExtendedKeyUsage)
+    if [name.value for name in named] != [cn] or purposes is None or [*purposes] != [CLIENT]:
+        return f"{CERT} is not of the client {cn}"
+    try:
+        certificate.verify_directly_issued_by(by.certificate)
+    except (ValueError, TypeError, InvalidSignature):
+        return f"another authority has issued {CERT}"
+    return None
+
+
+@lru_cache(maxsize=4)
+def _examined(cert_pem: bytes, key_pem: bytes) -> x509.Certificate | str:
+    """Return the certificate of an authority that can sign, or what keeps it from that.
+
+    Remembered, since every look at every storage asks, and reading an RSA key takes milliseconds.
+    """
+    for name, pem in ((AUTHORITY_CERT, cert_pem), (AUTHORITY_KEY, key_pem)):
+        if not pem.strip():
+            return f"it has no key {name}, or it is empty"
+    try:
+        certificate = x509.load_pem_x509_certificate(cert_pem)
+        trouble = _not_an_authority(certificate.extensions)
+    except _UNREADABLE:
+        return f"{AUTHORITY_CERT} is no certificate in PEM"
+    try:
+        own = load_signer(key_pem).public_key() == certificate.public_key()
+    except _UNREADABLE:
+        kind = "RSA or elliptic curve key in PEM without a password"
+        return f"{AUTHORITY_KEY} is no {kind}"
+    if not own:
+        return f"{AUTHORITY_KEY} is not the key of {AUTHORITY_CERT}"
+    return trouble or certificate
+
+
+def _not_an_authority(extensions: x509.Extensions) -> str:
+    """What RFC 5280 asks of an authority for clients, and is not there."""
+    constraints = _extension(extensions, x509.BasicConstraints)
+    if constraints is None or not constraints.ca:
+        return f"{AUTHORITY_CERT} is no authority: its basicConstraints do not say CA"
+    usage = _extension(extensions, x509.KeyUsage)
+    if usage is not None and not usage.key_cert_sign:
+        return f"{AUTHORITY_CERT} may not sign: its keyUsage leaves out keyCertSign"
+    purposes = _extension(extensions, x509.ExtendedKeyUsage)
+    any_purpose = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+    if purposes is not None and CLIENT not in purposes and any_purpose not in purposes:
+        return f"{AUTHORITY_CERT} is not for clients: its extendedKeyUsage leaves out clientAuth"
+    return ""
+
+
+def _extension(extensions: x509.Extensions, kind: type[_Extension]) -> _Extension | None:
+    try:
+        return extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _out_of_time(certificate: x509.Certificate, now: datetime) -> str:
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now >= end:
+        return f"has expired: it was good until {end:%Y-%m-%dT%H:%M:%SZ}"
+    if now < begin:
+        return f"is not valid before {begin:%Y-%m-%dT%H:%M:%SZ}"
+    return ""
+
+
+def _renewal(certificate: x509.Certificate, by: ClientAuthority) -> datetime:
+    """When the pair is to be replaced.
+
+    The moment comes from its serial number, which is random, so every look finds the same one.
+    One that ends with its authority cannot be had any longer, and stays to the end.
+    """
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if end >= by.certificate.not_valid_after_utc:
+        return end
+    share = _RENEWED_AFTER + _JITTER * (certificate.serial_number % 1000) / 1000
+    return begin + (end - begin) * share
+
+
+def _again(certificate: x509.Certificate, by: ClientAuthority, now: datetime) -> float:
+    return max(1.0, (_renewal(certificate, by) - now).total_seconds())
+
+
+def _load(data: SecretData) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(_decoded(data, CERT))
+
+
+def _decoded(data: SecretData, key: str) -> bytes:
+    try:
+        return base64.b64decode(data.get(key) or "")
+    except binascii.Error:
+        return b""

@@ -1,0 +1,281 @@
+"""Storages with users of their own: the real API server and a real core etcd with TLS."""
+
+import base64
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from controller.api.storage import CORE_USER_FINALIZER
+from controller.pki import Pair
+from controller.resources import REPLICA_SETS, SECRETS
+from hack.cluster.command import CommandError
+from hack.cluster.controlplane import ControlPlane
+from hack.dataplane import CoreEtcd, programs
+from informers import ApiError
+from informers.errors import is_not_found
+from tests.integration.controller.conftest import Pods, RunController, Storages
+from tests.integration.controller.test_program import DEPLOYMENT, NAMESPACE, kubeconfig_of
+from tests.support.eventually import eventually
+
+FLAGS = ("--etcd-core-root-secret=root-pair", "--etcd-core-client-ca-secret=clients")
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Iterator[CoreEtcd]:
+    with CoreEtcd(tmp_path / "core", programs.ensure(), auth=True) as running:
+        yield running
+
+
+def secret(namespace: str, name: str, **content: bytes) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": namespace},
+        "data": {key: base64.b64encode(value).decode() for key, value in content.items()},
+    }
+
+
+def shared_objects(namespace: str, core: CoreEtcd) -> list[dict[str, Any]]:
+    """Return what an operator makes for a core of his own."""
+    certificates = core.certificates
+    root, clients = certificates.root, certificates.client_ca.pair
+    bundle = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "etcd-coreserving-ca", "namespace": namespace},
+        "data": {"ca.pem": certificates.authority.cert_pem.decode()},
+    }
+    return [
+        bundle,
+        secret(
+            namespace,
+            "root-pair",
+            **{"client.pem": root.cert_pem, "client-key.pem": root.key_pem},
+        ),
+        secret(
+            namespace, "clients", **{"ca.pem": clients.cert_pem, "ca-key.pem": clients.key_pem}
+        ),
+    ]
+
+
+Run = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture
+def run(
+    run_controller: RunController, control_plane: ControlPlane, namespace: str, core: CoreEtcd
+) -> Run:
+    """The controller with all that it needs to keep users in `core`."""
+    for obj in shared_objects(namespace, core):
+        control_plane.kubectl("create", "-f", "-", stdin=obj)
+
+    def running(*flags: str) -> AbstractContextManager[None]:
+        return run_controller(*FLAGS, *flags, core=core.url)
+
+    return running
+
+
+def pair_of(storages: Storages, namespace: str, name: str) -> Pair:
+    data = storages.api.get(SECRETS, f"etcd-core-{name}", namespace)["data"]
+    return Pair(base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"]))
+
+
+def users(core: CoreEtcd) -> set[str]:
+    return set(core.etcdctl().run("user", "list").split())
+
+
+def roles(core: CoreEtcd) -> set[str]:
+    return set(core.etcdctl().run("role", "list").split())
+
+
+@pytest.mark.parametrize("mode", ["Proxy", "Direct"])
+def test_a_storage_gets_a_user_its_pair_and_pods_that_use_it(
+    storages: Storages, run: Run, core: CoreEtcd, namespace: str, pods: Pods, mode: str
+) -> None:
+    with run():
+        for name in ("mine", "other"):
+            storages.create(name, mode=mode, replicas=1)
+            storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
+        assert {"etcdstorage:mine", "etcdstorage:other"} <= users(core)
+        mine = core.etcdctl(pair_of(storages, namespace, "mine"))
+        mine.run("put", "/mine/key", "value")
+        for forbidden in (("get", "/other/key"), ("put", "/other/key", "x"), ("user", "list")):
+            with pytest.raises(CommandError, match="permission denied"):
+                mine.run(*forbidden)
+        eventually(lambda: len(pods.of("mine")) == 1)
+        pods.make_ready("mine")
+        eventually(lambda: storages.get("mine")["status"].get("isolation") == "Core")
+        (pod,) = pods.of("mine")
+        assert "etcd-core-mine" in str(pod["spec"]["volumes"])
+        assert ("initContainers" in pod["spec"]) is (mode == "Proxy")
+        assert storages.condition("mine", "Degraded")["status"] == "False"
+
+
+def test_a_storage_takes_its_user_and_its_pods_with_it(
+    storages: Storages,
+    run: Run,
+    core: CoreEtcd,
+    control_plane: ControlPlane,
+    namespace: str,
+    pods: Pods,
+) -> None:
+    with run():
+        for name in ("going", "staying"):
+            storages.create(name, replicas=1)
+            storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
+            eventually(lambda name=name: len(pods.of(name)) == 1)  # type: ignore[misc]
+        core.etcdctl().run("put", "/going/key", "kept")
+        assert storages.get("going")["metadata"]["finalizers"] == [CORE_USER_FINALIZER]
+        control_plane.kubectl("delete", "es/going", "--timeout=30s")
+        assert pods.of("going") == []
+        assert "etcdstorage:going" not in users(core) | roles(core)
+        assert "etcdstorage:staying" in users(core) & roles(core)
+        assert "kept" in core.etcdctl().run("get", "/going/key")
+
+
+def test_a_core_that_is_away_is_told_holds_the_deleted_and_stops_no_other_work(
+    storages: Storages, run: Run, core: CoreEtcd, control_plane: ControlPlane, namespace: str
+) -> None:
+    with run():
+        for name in ("runs", "going"):
+            storages.create(name)
+            storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
+        core.stop()
+        control_plane.kubectl("delete", "es/going", "--wait=false")
+        control_plane.kubectl("scale", "es/runs", "--replicas=3")
+
+        def scaled() -> bool:
+            found = storages.api.get(REPLICA_SETS, "etcd-rs-runs", namespace)
+            return bool(found["spec"]["replicas"] == 3)
+
+        eventually(scaled)
+        storages.create("new")
+        for name in ("going", "new", "runs"):
+            # The keeper asks for the auth every 30 s, and hears of it at once by a change.
+            reason = "CoreUnreachable"
+            eventually(
+                lambda name=name, reason=reason: (  # type: ignore[misc]
+                    storages.condition(name, "Degraded").get("reason") == reason
+                ),
+                within=60,
+            )
+        assert storages.condition("runs", "Deployed")["status"] == "True"
+        core.start()
+        storages.await_condition("new", "Deployed", "EtcdProxyDeployed")
+        control_plane.kubectl("wait", "--for=delete", "es/going", "--timeout=60s")
+        assert "etcdstorage:going" not in users(core)
+
+
+def test_a_user_of_our_name_that_is_not_ours_stops_its_storage_alone(
+    storages: Storages, run: Run, core: CoreEtcd, namespace: str
+) -> None:
+    root = core.etcdctl()
+    root.run("user", "add", "etcdstorage:taken", "--no-password")
+    root.run("user", "grant-role", "etcdstorage:taken", "root")
+    with run():
+        storages.create("taken")
+        storages.create("free")
+        storages.await_condition("free", "Deployed", "EtcdProxyDeployed")
+        storages.await_condition("taken", "Degraded", "CoreUserConflict")
+        assert "finalizers" not in storages.get("taken")["metadata"]
+        assert "root" in root.run("user", "get", "etcdstorage:taken")
+        with pytest.raises(ApiError) as missing:
+            storages.api.get(REPLICA_SETS, "etcd-rs-taken", namespace)
+        assert is_not_found(missing.value)
+
+
+def test_direct_waits_for_auth_and_has_no_pods_without_it(
+    storages: Storages, run: Run, core: CoreEtcd, namespace: str
+) -> None:
+    core.disable_auth()
+    with run():
+        storages.create("direct", mode="Direct")
+        storages.await_condition("direct", "Degraded", "CoreAuthDisabled")
+        storages.create("proxied")
+        storages.await_condition("proxied", "Deployed", "EtcdProxyDeployed")
+    core.enable_auth()
+    with run():
+        storages.await_condition("direct", "Deployed", "EtcdProxyDeployed")
+    core.disable_auth()
+    with run():
+        storages.await_condition("direct", "Deployed", "CoreAuthDisabled")
+        name = "etcd-rs-direct"
+        suspended = storages.api.get(REPLICA_SETS, name, namespace)
+        assert suspended["spec"]["replicas"] == 0
+    core.enable_auth()
+
+
+def test_missing_secrets_are_named_and_their_arrival_mends(
+    storages: Storages,
+    run_controller: RunController,
+    core: CoreEtcd,
+    control_plane: ControlPlane,
+    namespace: str,
+) -> None:
+    bundle, root, clients = shared_objects(namespace, core)
+    control_plane.kubectl("create", "-f", "-", stdin=bundle)
+    with run_controller(*FLAGS, core=core.url):
+        storages.create("waiting")
+        storages.await_condition("waiting", "Degraded", "CoreRootMissing")
+        assert "root-pair" in storages.condition("waiting", "Degraded")["message"]
+        control_plane.kubectl("create", "-f", "-", stdin=root)
+        storages.await_condition("waiting", "Degraded", "CoreClientCAUnusable")
+        assert "clients" in storages.condition("waiting", "Degraded")["message"]
+        control_plane.kubectl("create", "-f", "-", stdin=clients)
+        storages.await_condition("waiting", "Deployed", "EtcdProxyDeployed")
+
+
+def test_the_rights_of_the_two_manifests_are_enough(
+    storages: Storages,
+    control_plane: ControlPlane,
+    run_controller: RunController,
+    core: CoreEtcd,
+    tmp_path: Path,
+) -> None:
+    for manifest in ("00-etcdproxy-controller.yaml", "10-core-users.yaml"):
+        control_plane.kubectl("apply", "-f", str(DEPLOYMENT.parent / manifest))
+    control_plane.kubectl("delete", "deployment", "--all", "-n", NAMESPACE)
+    for obj in shared_objects(NAMESPACE, core):
+        control_plane.kubectl("apply", "-f", "-", stdin=obj)
+    account = kubeconfig_of(control_plane, tmp_path)
+    name = f"granted-{secrets.token_hex(3)}"
+    flags = (*FLAGS, f"--namespace={NAMESPACE}")
+    with run_controller(*flags, kubeconfig=account, core=core.url):
+        storages.create(name, replicas=1)
+        storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
+        before = pair_of(storages, NAMESPACE, name)
+        spoilt = '--patch={"data":{"tls.crt":"eA=="}}'
+        control_plane.kubectl("patch", "-n", NAMESPACE, f"secret/etcd-core-{name}", spoilt)
+        eventually(
+            lambda: pair_of(storages, NAMESPACE, name).cert_pem not in {b"x", before.cert_pem}
+        )
+        control_plane.kubectl("delete", f"es/{name}", "--timeout=30s")
+        assert f"etcdstorage:{name}" not in users(core)
+
+
+def test_a_pair_whose_secret_lost_our_label_is_mended_and_a_foreign_one_told(
+    storages: Storages, run: Run, control_plane: ControlPlane, namespace: str
+) -> None:
+    taken = secret(namespace, "etcd-core-taken", theirs=b"x")
+    control_plane.kubectl("create", "-f", "-", stdin=taken)
+    with run():
+        storages.create("taken")
+        storages.await_condition("taken", "Degraded", "NameConflict")
+        assert "etcd-core-taken" in storages.condition("taken", "Degraded")["message"]
+        storages.create("mine")
+        storages.await_condition("mine", "Deployed", "EtcdProxyDeployed")
+        before = pair_of(storages, namespace, "mine")
+        what = ("label", "-n", namespace, "secret/etcd-core-mine", "etcd.xmudrii.com/storage-")
+        control_plane.kubectl(*what)
+
+        def labelled() -> bool:
+            found = storages.api.get(SECRETS, "etcd-core-mine", namespace)
+            labels: dict[str, str] = found["metadata"]["labels"]
+            return labels.get("etcd.xmudrii.com/storage") == "mine"
+
+        eventually(labelled)
+        assert pair_of(storages, namespace, "mine") == before

@@ -1,0 +1,39 @@
+"""Names of a storage's objects, and back again."""
+
+import pytest
+
+from controller.dataplane.names import OWNED, labels, object_name, selector, storage_of
+from controller.ownership import STORAGE_LABEL
+from controller.resources import REPLICA_SETS, SECRETS, SERVICES
+from informers import Resource
+from tests.support.objects import read
+
+
+@pytest.mark.parametrize("name", ["etcd-name", "rs-a", "core-a", "a", "a" * 58])
+@pytest.mark.parametrize("resource", OWNED, ids=str)
+def test_names_can_be_read_back(resource: Resource, name: str) -> None:
+    assert storage_of(resource, object_name(resource, name)) == name
+
+
+def test_the_names_are_the_originals() -> None:
+    assert object_name(REPLICA_SETS, "a") == "etcd-rs-a"
+    assert object_name(SERVICES, "a") == "etcd-a"
+    assert object_name(SECRETS, "a") == "etcd-core-a"
+
+
+def test_a_service_of_the_longest_name_is_a_dns_label() -> None:
+    assert len(object_name(SERVICES, "a" * 58)) == 63
+
+
+@pytest.mark.parametrize("name", ["other", "xetcd-a", ""])
+@pytest.mark.parametrize("resource", OWNED, ids=str)
+def test_other_names_belong_to_no_storage(resource: Resource, name: str) -> None:
+    assert storage_of(resource, name) is None
+    assert storage_of(REPLICA_SETS, "etcd-a") is None
+
+
+def test_the_selector_is_the_storage_label_alone_and_part_of_the_labels() -> None:
+    storage = read("tenant")
+    assert selector(storage) == {STORAGE_LABEL: "tenant"}
+    assert selector(storage).items() <= labels(storage).items()
+    assert labels(storage)["app.kubernetes.io/managed-by"] == "etcdproxy-controller"

@@ -1,0 +1,232 @@
+"""Storages with users of their own in the core: whole reconciles, from claim to pods."""
+
+from typing import Any
+
+import pytest
+
+from controller.api.conditions import Problem, find_condition
+from controller.api.storage import CORE_USER_FINALIZER
+from controller.core import Access, CoreLook
+from controller.coreusers import core_access
+from controller.dataplane import UserSecrets
+from controller.resources import ETCD_STORAGES, REPLICA_SETS, SECRETS, SERVICES
+from tests.support.objects import (
+    CLIENT_CA,
+    CORE,
+    NAME,
+    NAMESPACE,
+    ROOT,
+    core_config_map,
+    core_secret,
+    etcd_storage,
+)
+from tests.support.userworld import PAIR, RS, STATUS, UserWorld
+
+Json = dict[str, Any]
+
+CLAIM = f"patch EtcdStorage {NAME}"
+SERVICE = f"etcd-{NAME}"
+FROM_NOTHING = [
+    f"create Secret {PAIR}",
+    f"create NetworkPolicy {SERVICE}",
+    f"create PodDisruptionBudget {SERVICE}",
+    f"create Service {SERVICE}",
+    f"create ReplicaSet {RS}",
+    STATUS,
+]
+
+
+@pytest.fixture
+def world() -> UserWorld:
+    return UserWorld()
+
+
+@pytest.fixture
+def deployed(world: UserWorld) -> UserWorld:
+    world.settle()
+    world.server.writes.clear()
+    return world
+
+
+def test_the_name_is_claimed_then_the_user_made_then_the_pair_then_all_else(
+    world: UserWorld,
+) -> None:
+    assert world.reconcile() == [CLAIM]
+    assert world.finalizers() == [CORE_USER_FINALIZER]
+    assert world.reconcile() == [STATUS]
+    assert world.condition("Deployed")[:2] == ("False", "CoreUserPending")
+    assert world.condition("Degraded")[0] == "False"
+    world.keeper.work()
+    assert world.keeper.users == {NAME}
+    assert world.reconcile() == FROM_NOTHING
+    assert world.condition("Deployed")[:2] == ("True", "EtcdProxyDeployed")
+    template = world.server.peek(REPLICA_SETS, RS)["spec"]["template"]
+    assert template["metadata"]["labels"]["etcd.xmudrii.com/isolation"] == "Core"
+    assert PAIR in str(template["spec"]["volumes"])
+    assert world.reconcile() == []
+    assert 0 < (world.again or 0) < 365 * 86400
+
+
+def test_the_finalizers_of_others_stay(world: UserWorld) -> None:
+    world.server.edit(ETCD_STORAGES, NAME, lambda o: o["metadata"].update(finalizers=["theirs"]))
+    world.reconcile()
+    assert world.finalizers() == ["theirs", CORE_USER_FINALIZER]
+
+
+def test_a_user_that_is_not_ours_is_told_and_nothing_is_made_or_claimed(world: UserWorld) -> None:
+    world.keeper.foreign.add(NAME)
+    assert world.reconcile() == [STATUS]
+    for type_ in ("Deployed", "Degraded"):
+        assert world.condition(type_)[1] == "CoreUserConflict"
+    assert world.finalizers() == []
+    world.keeper.foreign.clear()
+    world.settle()
+    assert world.condition("Deployed")[0] == "True"
+
+
+def test_a_core_that_is_away_is_told_and_keeps_what_runs(deployed: UserWorld) -> None:
+    deployed.keeper.lose()
+    assert deployed.reconcile() == [STATUS]
+    assert deployed.condition("Deployed")[0] == "True"
+    assert deployed.condition("Degraded")[:2] == ("True", "CoreUnreachable")
+    # What runs is still mended, and for a controller that has just started as well.
+    deployed.keeper.look = CoreLook(reachable=False, problem=deployed.keeper.look.problem)
+    deployed.keeper.forget(NAME)
+    deployed.server.remove(SERVICES, SERVICE)
+    assert deployed.reconcile() == [f"create Service {SERVICE}"]
+
+
+def test_without_a_core_nothing_new_is_made(world: UserWorld) -> None:
+    world.keeper.lose()
+    assert world.reconcile() == [STATUS]
+    assert world.condition("Deployed")[:2] == ("False", "CoreUnreachable")
+    assert world.condition("Degraded")[0] == "True"
+
+
+def test_a_direct_storage_waits_for_auth_and_is_told_when_it_is_lost(world: UserWorld) -> None:
+    world.server.edit(ETCD_STORAGES, NAME, lambda o: o["spec"].update(mode="Direct"))
+    world.keeper.look = CoreLook(reachable=True, auth=False)
+    world.settle()
+    assert world.condition("Deployed")[:2] == ("False", "CoreAuthDisabled")
+    assert world.server.all(REPLICA_SETS) == []
+    world.keeper.look = CoreLook(reachable=True, auth=True)
+    world.settle()
+    assert world.condition("Deployed")[0] == "True"
+    world.add_pod("a")
+    world.reconcile()
+    assert world.status()["isolation"] == "Core"
+    world.keeper.look = CoreLook(reachable=True, auth=False)
+    world.settle()
+    assert world.condition("Degraded")[:2] == ("True", "CoreAuthDisabled")
+    assert "isolation" not in world.status()
+
+
+def test_pods_that_lean_on_auth_go_when_it_is_lost_and_come_back_with_it(world: UserWorld) -> None:
+    def replicas() -> int:
+        wanted: int = world.server.peek(REPLICA_SETS, RS)["spec"]["replicas"]
+        return wanted
+
+    world.server.edit(ETCD_STORAGES, NAME, lambda o: o["spec"].update(mode="Direct"))
+    world.settle()
+    before = world.server.peek(REPLICA_SETS, RS)["spec"]["template"]
+    assert replicas() == 2
+    world.keeper.look = CoreLook(reachable=True, auth=False)
+    assert f"patch ReplicaSet {RS}" in world.reconcile()
+    world.settle()
+    assert replicas() == 0
+    # A controller that has just started knows of no auth yet.
+    world.keeper.look = CoreLook(reachable=False)
+    world.settle()
+    assert replicas() == 0
+    world.keeper.look = CoreLook(reachable=True, auth=True)
+    world.settle()
+    assert replicas() == 2
+    assert world.server.peek(REPLICA_SETS, RS)["spec"]["template"] == before
+
+
+def test_auth_that_is_switched_on_rolls_to_pods_that_lean_on_it(world: UserWorld) -> None:
+    world.keeper.look = CoreLook(reachable=True, auth=False)
+    world.settle()
+    before = world.server.peek(REPLICA_SETS, RS)["spec"]["template"]
+    world.keeper.look = CoreLook(reachable=True, auth=True)
+    assert f"patch ReplicaSet {RS}" in world.reconcile()
+    after = world.server.peek(REPLICA_SETS, RS)["spec"]["template"]
+    assert after["metadata"]["labels"]["etcd.xmudrii.com/isolation"] == "Core"
+    # The identity towards the core stays.
+    assert after["spec"]["volumes"] == before["spec"]["volumes"]
+
+
+def test_a_pair_that_is_spoilt_is_made_anew_without_a_roll(deployed: UserWorld) -> None:
+    deployed.server.edit(SECRETS, PAIR, lambda o: o["data"].update({"tls.crt": "eA=="}))
+    assert deployed.reconcile() == [f"patch Secret {PAIR}"]
+    deployed.server.remove(SECRETS, PAIR)
+    assert deployed.reconcile() == [f"create Secret {PAIR}"]
+    assert deployed.reconcile() == []
+
+
+def test_a_secret_that_lost_our_label_is_found_by_its_name_and_mended(
+    deployed: UserWorld,
+) -> None:
+    """The cache, which is by that label, has it no more."""
+    deployed.server.edit(SECRETS, PAIR, lambda o: o["metadata"].pop("labels"))
+    deployed.lose_sight_of_secret()
+    assert deployed.reconcile() == [f"patch Secret {PAIR}"]
+    assert "etcd.xmudrii.com/storage" in deployed.server.peek(SECRETS, PAIR)["metadata"]["labels"]
+
+
+def test_a_foreign_secret_of_that_name_is_told_and_not_touched(world: UserWorld) -> None:
+    theirs = world.server.put(SECRETS, core_secret({"a": "b"}, PAIR))
+    world.lose_sight_of_secret()
+    world.settle()
+    assert world.condition("Deployed")[:2] == ("False", "NameConflict")
+    assert f"Secret {PAIR}" in world.condition("Degraded")[2]
+    assert world.server.peek(SECRETS, PAIR) == theirs
+
+
+def test_an_authority_that_goes_stops_new_storages_only(deployed: UserWorld) -> None:
+    deployed.server.remove(SECRETS, CLIENT_CA)
+    deployed.server.put(ETCD_STORAGES, etcd_storage("later"))
+    deployed.settle("later")
+    deployed.reconcile()
+    assert deployed.condition("Deployed")[0] == "True"
+    assert deployed.condition("Degraded")[:2] == ("True", "CoreClientCAUnusable")
+    later = deployed.server.peek(ETCD_STORAGES, "later")["status"]
+    assert (find_condition(later, "Deployed") or {})["reason"] == "CoreClientCAUnusable"
+    assert [rs["metadata"]["name"] for rs in deployed.server.all(REPLICA_SETS)] == [RS]
+
+
+# How the controller itself reaches the core.
+
+
+def access(config_map: Json | None, root: Json | None) -> Access | Problem:
+    return core_access(CORE, ("https://core",), UserSecrets(ROOT, CLIENT_CA), config_map, root)
+
+
+def test_the_access_is_made_of_the_bundle_and_roots_pair() -> None:
+    found = access(core_config_map(), core_secret(name=ROOT))
+    bundle = core_config_map()["data"]["ca.pem"].encode()
+    assert found == Access(("https://core",), bundle, b"certificate", b"key")
+
+
+@pytest.mark.parametrize(
+    ("config_map", "root", "reason", "says"),
+    [
+        (None, core_secret(name=ROOT), "CoreCAMissing", CORE.ca_config_map),
+        (core_config_map(), None, "CoreRootMissing", f"Secret {ROOT} is missing"),
+        (
+            core_config_map(),
+            core_secret({"client.pem": "x"}, ROOT),
+            "CoreRootMissing",
+            "no key client-key.pem",
+        ),
+        (core_config_map(), {"data": {"client.pem": "="}}, "CoreRootMissing", "client.pem"),
+    ],
+)
+def test_what_is_missing_for_it_is_named(
+    config_map: Json | None, root: Json | None, reason: str, says: str
+) -> None:
+    found = access(config_map, root)
+    assert isinstance(found, Problem)
+    assert found.reason == reason
+    assert says in found.message
+    assert NAMESPACE not in found.message
