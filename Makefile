@@ -7,7 +7,7 @@ READY := $(VENV)/.ready
 .DEFAULT_GOAL := help
 # In order also with -j: conformance reads what the suites before it leave.
 .NOTPARALLEL:
-.PHONY: help compile lint format type unit integration conformance test e2e image demo demo-down bench-informers control-plane clean
+.PHONY: help compile lint format type unit integration conformance test e2e image demo demo-down bench-informers bench-dataplane control-plane clean
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ image: $(READY) ## Build the images without an engine
 
 bench-informers: $(READY) ## How fast informers and queue are, beside client-go: minutes
 	$(RUN)/python -m hack.bench
+
+bench-dataplane: $(READY) ## How fast and how small the data plane is, beside bare etcd: 4 minutes
+	$(RUN)/python -m hack.bench.dataplane
 
 control-plane: $(READY) ## Run etcd, API server and controller manager until Ctrl-C
 	$(RUN)/python -m hack.cluster control-plane

@@ -1,9 +1,9 @@
 """What other tenants feel while the controller makes users in the core etcd.
 
-Three runs on one core with users on: nothing is made; `USERS` storages' users are made at the
-keeper's own pace; as many more as fast as it can. Meanwhile somebody else's client puts keys, one
-after the other, and does as Go's client does where users changed under it: it asks again 25 ms
-later, and the put has taken as long as both.
+Three runs on one core with users on: nothing is made; users are made as fast as it can; then some
+more, among those that there are now, at the keeper's own pace. Meanwhile somebody else's client
+puts keys, one after the other, and does as Go's client does where users changed under it: it asks
+again 25 ms later, and the put has taken as long as both.
 """
 
 import random
@@ -54,14 +54,16 @@ class Felt:
     """Puts that had to be asked for again."""
 
 
-def measure(folder: Path, users: int = USERS, quiet: float = QUIET) -> list[Felt]:
+def measure(
+    folder: Path, users: int = USERS, paced: int = USERS, quiet: float = QUIET
+) -> list[Felt]:
     """Return the three runs; `folder` takes the core's data."""
     with CoreEtcd(folder, programs.ensure(), auth=True) as core:
         putter = _Putter(core)
         return [
             putter.during("quiet", 0, lambda: threading.Event().wait(quiet)),
-            putter.during("paced", users, lambda: _make(core, "paced", users, Pace())),
             putter.during("unpaced", users, lambda: _make(core, "unpaced", users, UNPACED)),
+            putter.during("paced", paced, lambda: _make(core, "paced", paced, Pace())),
         ]
 
 

@@ -21,9 +21,13 @@ _TITLES = Row("figure", "ours", "budget", "client-go", "Python")
 
 def render(rows: Sequence[Row]) -> str:
     """A line per row: the figures' names to the left, all else to the right."""
-    cells = [_cells(row) for row in (_TITLES, *rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join(_line(line, widths) for line in cells)
+    return aligned([_cells(row) for row in (_TITLES, *rows)])
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """The cells of each line in columns: the first to the left, all others to the right."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(_line(line, widths) for line in lines)
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -40,6 +44,11 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 
 def seconds(value: float) -> str:
     return f"{value:.2f} s"
+
+
+def milliseconds(value: float) -> str:
+    """Of seconds."""
+    return f"{1000 * value:.1f} ms"
 
 
 def mebibytes(value: float) -> str:

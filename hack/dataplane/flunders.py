@@ -32,8 +32,12 @@ class Streamed:
 class Flunders:
     """Those of one API server. Its calls raise ApiError or ConnectionFailed."""
 
-    def __init__(self, server: SampleApiserver) -> None:
-        self._client = Client(load_config(str(server.kubeconfig)), clock=REAL_CLOCK)
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    @classmethod
+    def of(cls, server: SampleApiserver) -> Self:
+        return cls(Client(load_config(str(server.kubeconfig)), clock=REAL_CLOCK))
 
     def __enter__(self) -> Self:
         return self
@@ -44,6 +48,10 @@ class Flunders:
     def close(self) -> None:
         """Cut all connections: open watches end."""
         self._client.close()
+
+    def session(self) -> "Flunders":
+        """The same ones by a connection of its own, which `close` cuts."""
+        return Flunders(self._client.session())
 
     def create(self, name: str) -> Object:
         """Return what was stored."""
