@@ -91,8 +91,8 @@ OPEN = (
     ),
     Open(
         "All storages share the core's disk, memory and speed: a tenant can fill the core's quota"
-        " with data or, at two a second, with leases. The gate bounds connections, open requests"
-        " and new leases, not bytes.",
+        " with data or, at two a second, with leases. The gate bounds connections, requests under"
+        " way, the speed of lists and new leases, not what is stored.",
         EVERYWHERE,
         space,
     ),

@@ -8,10 +8,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(probe: Callable[[], T], *, within: float = 10.0, what: str = "") -> T:
-    """Return the first truthy answer of `probe`; fail with its last one after `within` seconds."""
+def eventually(
+    probe: Callable[[], T], *, within: float = 10.0, what: str = "", every: float = 0.01
+) -> T:
+    """Return the first truthy answer of `probe`; fail with its last one after `within` seconds.
+
+    `every` is the pause between two of them, longer for what costs others something.
+    """
     deadline = time.monotonic() + within
     while not (answer := probe()):
         assert time.monotonic() < deadline, f"not within {within} s: {what or probe}: {answer!r}"
-        threading.Event().wait(0.01)
+        threading.Event().wait(every)
     return answer

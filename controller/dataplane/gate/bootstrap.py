@@ -43,12 +43,14 @@ def arguments(gate: Gate) -> list[str]:
 
 
 def _bootstrap(gate: Gate) -> Json:
-    listeners = [ingress(gate), probe(gate)] + ([] if gate.direct else [egress(gate)])
     return {
         # Envoy takes no secrets from files without both.
         "node": {"id": gate.storage, "cluster": "etcdproxy-gate"},
         "admin": _admin(gate),
-        "static_resources": {"listeners": listeners, "clusters": clusters(gate)},
+        "static_resources": {
+            "listeners": [ingress(gate), probe(gate), egress(gate)],
+            "clusters": clusters(gate),
+        },
         "stats_config": stats_config(),
         "overload_manager": _overload_manager(),
     }

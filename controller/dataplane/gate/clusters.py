@@ -2,14 +2,28 @@
 
 Readiness is a health check of where the clients' requests go first, and a read through to the
 core: `KV/Range` of one key of the storage. grpc-proxy's own `/health` says yes while every read
-is denied.
+is denied. It does not wait behind the clients' reads.
+
+Writes and reads go through a cluster each whose one connection carries a few of them at once,
+and wait for it here. Both lead to what is next on loopback, grpc-proxy or our own egress: so the
+bound is the same for any number of members, and one cluster alone knows which of these are well.
 """
 
 from typing import Final
 
 from controller.dataplane.gate import limits
 from controller.dataplane.gate.addresses import host_and_port
-from controller.dataplane.gate.model import ADMIN, CORE, PROXY, Gate, Json, socket_address, typed
+from controller.dataplane.gate.model import (
+    ADMIN,
+    CORE,
+    PROXY,
+    READS,
+    WRITES,
+    Gate,
+    Json,
+    socket_address,
+    typed,
+)
 from controller.dataplane.gate.tls import towards_core
 
 HEALTH_KEY: Final = "health"
@@ -18,14 +32,19 @@ HEALTH_KEY: Final = "health"
 
 def clusters(gate: Gate) -> list[Json]:
     """Return the clusters of this gate's mode."""
+    next_port = gate.ports.egress if gate.direct else gate.ports.proxy
+    queues = [
+        _queue(WRITES, next_port, at_once=limits.WRITES),
+        _queue(READS, next_port, at_once=limits.READS),
+    ]
     core = _core(gate)
     if gate.direct:
-        return [core | _health_checks(gate.prefix + HEALTH_KEY), _admin(gate)]
-    return [core, _proxy(gate) | _health_checks(HEALTH_KEY), _admin(gate)]
+        return [core | _health_checks(gate.prefix + HEALTH_KEY), *queues, _admin(gate)]
+    return [core, _proxy(gate) | _health_checks(HEALTH_KEY), *queues, _admin(gate)]
 
 
 def entrance(gate: Gate) -> str:
-    """Return the cluster that the clients' requests go to."""
+    """Return the cluster that the clients' requests go to that do not wait for their turn."""
     return CORE if gate.direct else PROXY
 
 
@@ -61,6 +80,24 @@ def _proxy(gate: Gate) -> Json:
     return {**_http2_cluster(PROXY, endpoints), "type": "STATIC"}
 
 
+def _queue(name: str, port: int, *, at_once: int) -> Json:
+    """Return a cluster that sends this many requests at once, and lets the others wait."""
+    cluster = _http2_cluster(name, [_endpoint("127.0.0.1", port)])
+    bounds = {
+        # The bound on its streams is that of the whole then.
+        "max_connections": 1,
+        "max_pending_requests": limits.WAITING,
+        "max_requests": limits.WAITING,
+        "max_retries": limits.RETRIES,
+    }
+    return {
+        **cluster,
+        "type": "STATIC",
+        "circuit_breakers": {"thresholds": [bounds]},
+        "typed_extension_protocol_options": {_PROTOCOL: _http2(max_concurrent_streams=at_once)},
+    }
+
+
 def _admin(gate: Gate) -> Json:
     endpoints = [_endpoint("127.0.0.1", gate.ports.admin)]
     return {"name": ADMIN, "type": "STATIC", "load_assignment": _assignment(ADMIN, endpoints)}
@@ -94,8 +131,9 @@ def _http2_cluster(name: str, endpoints: list[Json]) -> Json:
 _PROTOCOL: Final = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
-def _http2() -> Json:
+def _http2(**bounds: int) -> Json:
     http2 = {
+        **bounds,
         "initial_stream_window_size": limits.STREAM_WINDOW,
         "initial_connection_window_size": limits.CONNECTION_WINDOW,
         "connection_keepalive": {

@@ -1,8 +1,8 @@
-"""The two listeners that carry gRPC: the ingress of the clients, the egress of grpc-proxy."""
+"""The two listeners that carry gRPC: the ingress of the clients, the egress towards the core."""
 
 from typing import Final
 
-from controller.dataplane.gate import leases, limits, routes, stats
+from controller.dataplane.gate import bandwidth, leases, limits, routes, stats
 from controller.dataplane.gate.methods import allowed
 from controller.dataplane.gate.model import EGRESS, INGRESS, Gate, Json, socket_address, typed
 from controller.dataplane.gate.tls import towards_clients
@@ -30,7 +30,12 @@ _ROUTER: Final = {
 def ingress(gate: Gate) -> Json:
     """Return the listener for the storage's clients."""
     tls = {} if gate.client_sans is None else {"transport_socket": towards_clients(gate)}
-    filters = [stats.per_method(allowed(gate)), *leases.filters(), _ROUTER]
+    filters = [
+        stats.per_method(allowed(gate)),
+        bandwidth.http_filter(),
+        *leases.filters(),
+        _ROUTER,
+    ]
     # A connection's end is announced, and requests that crossed the announcement are served.
     life = {"max_connection_duration": f"{limits.LIFE}s"}
     manager = _manager(INGRESS, routes.of_clients(gate), filters)
@@ -38,7 +43,7 @@ def ingress(gate: Gate) -> Json:
     return {
         "name": INGRESS,
         "address": socket_address(gate.address, gate.ports.ingress),
-        # The drain asks for the inbound ones, so that grpc-proxy keeps the egress meanwhile.
+        # The drain asks for the inbound ones, so that the egress is kept meanwhile.
         "traffic_direction": "INBOUND",
         "per_connection_buffer_limit_bytes": limits.CONNECTION_BUFFER,
         "filter_chains": [{"filters": [_connection_limit(), _network_filter(manager)], **tls}],
@@ -46,8 +51,8 @@ def ingress(gate: Gate) -> Json:
 
 
 def egress(gate: Gate) -> Json:
-    """Return the listener for grpc-proxy, on loopback."""
-    manager = _manager(EGRESS, routes.of_proxy(gate), [_ROUTER])
+    """Return the listener for grpc-proxy and for the ingress itself, on loopback."""
+    manager = _manager(EGRESS, routes.of_egress(gate), [_ROUTER])
     return {
         "name": EGRESS,
         "address": socket_address("127.0.0.1", gate.ports.egress),

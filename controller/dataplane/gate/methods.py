@@ -11,12 +11,16 @@
 - In mode Direct nothing but the core's users keeps tenants apart: without auth nothing passes.
 - `KV/RangeStream` passes in mode Direct alone: grpc-proxy has no such call, and answers
   Unimplemented as we do.
+
+Calls that make work for the core wait for their turn in the gate, writes and reads each in a
+queue of their own, so that one tenant's do not pile up before everybody in the core. Calls that
+are open for long, or cost nothing, do not wait.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
-from controller.dataplane.gate.model import Gate
+from controller.dataplane.gate.model import READS, WRITES, Gate
 
 LEASE_GRANT: Final = "LeaseGrant"
 
@@ -30,6 +34,10 @@ class Method:
     name: str
     streams: bool = False
     """Whether it stays open for as long as the client likes."""
+    queue: str = ""
+    """The cluster in which it waits for its turn, if it does."""
+    lists: bool = False
+    """Whether an answer may hold any number of values."""
 
     @property
     def path(self) -> str:
@@ -38,15 +46,15 @@ class Method:
 
 
 _EVERYWHERE: Final = (
-    Method("etcdserverpb.KV", "Range"),
-    Method("etcdserverpb.KV", "Put"),
-    Method("etcdserverpb.KV", "DeleteRange"),
-    Method("etcdserverpb.KV", "Txn"),
+    Method("etcdserverpb.KV", "Range", queue=READS, lists=True),
+    Method("etcdserverpb.KV", "Put", queue=WRITES),
+    Method("etcdserverpb.KV", "DeleteRange", queue=WRITES, lists=True),
+    Method("etcdserverpb.KV", "Txn", queue=WRITES, lists=True),
     Method("etcdserverpb.Watch", "Watch", streams=True),
-    Method("etcdserverpb.Lease", LEASE_GRANT),
+    Method("etcdserverpb.Lease", LEASE_GRANT, queue=WRITES),
 )
 _DIRECT: Final = (
-    Method("etcdserverpb.KV", "RangeStream"),
+    Method("etcdserverpb.KV", "RangeStream", queue=READS, lists=True),
     Method("etcdserverpb.Maintenance", "Status"),
 )
 _WITH_AUTH: Final = (

@@ -11,6 +11,8 @@ EGRESS: Final = "egress"
 """The listeners that carry etcd's gRPC, named here because figures are named after them."""
 CORE: Final = "core"
 PROXY: Final = "proxy"
+WRITES: Final = "writes"
+READS: Final = "reads"
 ADMIN: Final = "admin"
 """The clusters; the same."""
 
@@ -26,7 +28,7 @@ class Ports:
     proxy: int = 23790
     """grpc-proxy's, in mode Proxy."""
     egress: int = 23791
-    """Where grpc-proxy reaches the core, in mode Proxy."""
+    """Where grpc-proxy reaches the core, and in mode Direct whatever has waited for its turn."""
     admin: int = 23792
     """Envoy's own administration, closed to everybody outside the pod."""
 

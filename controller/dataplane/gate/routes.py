@@ -5,7 +5,7 @@ One expression over all paths would exceed the size of program that Envoy takes.
 
 from typing import Final
 
-from controller.dataplane.gate import leases, limits
+from controller.dataplane.gate import bandwidth, leases, limits
 from controller.dataplane.gate.clusters import entrance
 from controller.dataplane.gate.methods import LEASE_GRANT, Method, allowed
 from controller.dataplane.gate.model import CORE, Gate, Json, only, typed
@@ -22,14 +22,19 @@ def of_clients(gate: Gate) -> Json:
     life = "" if gate.client_sans is None else f"{limits.LIFE}s"
     return _virtual_host(
         [
-            _route(method, entrance(gate), life=life)
-            | (leases.on_route() if method.name == LEASE_GRANT else {})
+            _route(method, method.queue or entrance(gate), life=life) | _own_filters(method)
             for method in allowed(gate)
         ]
     )
 
 
-def of_proxy(gate: Gate) -> Json:
+def _own_filters(method: Method) -> Json:
+    if method.name == LEASE_GRANT:
+        return leases.on_route()
+    return bandwidth.on_route() if method.lists else {}
+
+
+def of_egress(gate: Gate) -> Json:
     """Return the egress's virtual host."""
     return _virtual_host([_route(method, CORE) for method in allowed(gate)])
 

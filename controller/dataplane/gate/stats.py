@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import Final
 
+from controller.dataplane.gate import bandwidth
 from controller.dataplane.gate.methods import Method
-from controller.dataplane.gate.model import CORE, INGRESS, PROXY, Json, typed
+from controller.dataplane.gate.model import CORE, INGRESS, PROXY, READS, WRITES, Json, typed
 
 _PREFIXES: Final = (
     # Calls by service, method and code, and how long they took.
-    *("cluster.core.grpc.", "cluster.proxy.grpc."),
+    *(f"cluster.{cluster}.grpc." for cluster in (CORE, PROXY, WRITES, READS)),
     "http.ingress.lease_grant.http_local_rate_limit.",
     "overload.envoy.overload_actions.",
     "sds.",
@@ -16,6 +17,8 @@ _PREFIXES: Final = (
 _SUFFIXES: Final = (
     *(".ssl.connection_error", ".ssl.fail_verify_error", ".ssl.fail_verify_san"),
     *(".downstream_global_cx_overflow", ".ssl.handshake", ".limited_connections"),
+    # How often certificates were read and are in use, with the first time.
+    ".ssl_context_update_by_sds",
 )
 _OF_CLUSTERS: Final = (
     # The filter behind /ready reads the first two: without them it never says yes. The health
@@ -24,6 +27,11 @@ _OF_CLUSTERS: Final = (
     *("health_check.attempt", "health_check.failure", "outlier_detection.ejections_active"),
     *("upstream_cx_active", "upstream_cx_connect_fail"),
     *("upstream_rq_active", "upstream_rq_pending_overflow", "upstream_rq_retry"),
+)
+_OF_QUEUES: Final = (
+    "upstream_rq_active",
+    # Those that wait, and those that found no room to.
+    *("upstream_rq_pending_active", "upstream_rq_pending_overflow"),
 )
 _OF_INGRESS: Final = (
     *("downstream_cx_active", "downstream_cx_total", "downstream_cx_drain_close"),
@@ -56,8 +64,11 @@ def stats_config() -> Json:
     """Return the bootstrap's `stats_config`."""
     exact = [
         *(f"cluster.{cluster}.{what}" for cluster in (CORE, PROXY) for what in _OF_CLUSTERS),
+        *(f"cluster.{cluster}.{what}" for cluster in (WRITES, READS) for what in _OF_QUEUES),
         *(f"http.{INGRESS}.{what}" for what in _OF_INGRESS),
         *(f"server.{what}" for what in _OF_SERVER),
+        # How often a list was held back.
+        f"{bandwidth.FIGURES}.http_bandwidth_limit.response_enforced",
     ]
     patterns = [
         *({"prefix": text} for text in _PREFIXES),

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.dataplane.gate import limits
 from controller.dataplane.gate.clusters import clusters, entrance
 from controller.dataplane.gate.model import Gate
 from tests.unit.controller.dataplane.gate.conftest import MakeGate
@@ -35,8 +37,26 @@ def asked_key(gate: Gate) -> str:
 
 
 def test_there_are_no_more_clusters_than_the_mode_needs(make_gate: MakeGate) -> None:
-    assert set(by_name(make_gate())) == {"core", "proxy", "admin"}
-    assert set(by_name(make_gate(mode="Direct"))) == {"core", "admin"}
+    assert set(by_name(make_gate())) == {"core", "proxy", "writes", "reads", "admin"}
+    assert set(by_name(make_gate(mode="Direct"))) == {"core", "writes", "reads", "admin"}
+
+
+@pytest.mark.parametrize(("mode", "port"), [("Proxy", 23790), ("Direct", 23791)])
+@pytest.mark.parametrize(("name", "at_once"), [("writes", limits.WRITES), ("reads", limits.READS)])
+def test_few_go_on_at_once_and_many_may_wait(
+    make_gate: MakeGate, mode: str, port: int, name: str, at_once: int
+) -> None:
+    cluster = by_name(make_gate(mode=mode))[name]
+    [[endpoint]] = [each["lb_endpoints"] for each in cluster["load_assignment"]["endpoints"]]
+    assert endpoint["endpoint"]["address"]["socket_address"] == {
+        "address": "127.0.0.1",
+        "port_value": port,
+    }
+    [protocol] = cluster["typed_extension_protocol_options"].values()
+    http2 = protocol["explicit_http_config"]["http2_protocol_options"]
+    [bounds] = cluster["circuit_breakers"]["thresholds"]
+    assert (http2["max_concurrent_streams"], bounds["max_connections"]) == (at_once, 1)
+    assert bounds["max_pending_requests"] == limits.WAITING
 
 
 def test_what_is_checked_is_what_clients_reach_first_and_nothing_else(

@@ -32,6 +32,10 @@ def test_a_connection_that_is_not_read_leaves_room_for_others() -> None:
     assert limits.CONNECTION_WINDOW >= 16 * limits.STREAM_WINDOW
 
 
+def test_all_that_is_on_its_way_can_be_tried_again_at_once() -> None:
+    assert limits.RETRIES >= limits.WRITES + limits.READS
+
+
 def test_the_heap_fits_the_container() -> None:
     assert limits.HEAP < (limits.MEMORY_LIMIT_MIB - 65) << 20
 

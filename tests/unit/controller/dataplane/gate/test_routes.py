@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controller.dataplane.gate import leases, limits, routes
+from controller.dataplane.gate import bandwidth, leases, limits, routes
 from controller.dataplane.gate.methods import allowed
 from controller.dataplane.gate.model import Gate
 from tests.unit.controller.dataplane.gate.conftest import MakeGate
@@ -19,7 +19,7 @@ def served(host: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("mode", "auth"), KINDS)
 def test_every_route_is_exact_and_for_grpc(make_gate: MakeGate, mode: str, *, auth: bool) -> None:
     gate = make_gate(mode=mode, auth=auth)
-    for host in (routes.of_clients(gate), routes.of_proxy(gate)):
+    for host in (routes.of_clients(gate), routes.of_egress(gate)):
         matches = [route["match"] for route in served(host)]
         assert [match["path"] for match in matches] == [m.path for m in allowed(gate)]
         for match in matches:
@@ -30,21 +30,34 @@ def test_every_route_is_exact_and_for_grpc(make_gate: MakeGate, mode: str, *, au
 @pytest.mark.parametrize(("mode", "auth"), KINDS)
 def test_what_matches_no_route_goes_nowhere(make_gate: MakeGate, mode: str, *, auth: bool) -> None:
     gate = make_gate(mode=mode, auth=auth)
-    for host in (routes.of_clients(gate), routes.of_proxy(gate)):
+    for host in (routes.of_clients(gate), routes.of_egress(gate)):
         *_, last = host["routes"]
         assert last["match"] == {"prefix": "/"}
         assert last["direct_response"]["status"] == 404
         assert len(host["routes"]) == len(allowed(gate)) + 1
 
 
-def test_clients_go_to_the_proxy_and_the_proxy_to_the_core(make_gate: MakeGate) -> None:
-    def targets(host: dict[str, Any]) -> set[str]:
-        return {route["route"]["cluster"] for route in served(host)}
+@pytest.mark.parametrize(("mode", "entrance"), [("Proxy", "proxy"), ("Direct", "core")])
+def test_writes_and_reads_wait_and_nothing_else(
+    make_gate: MakeGate, mode: str, entrance: str
+) -> None:
+    gate = make_gate(mode=mode, auth=True)
+    targets: dict[str, set[str]] = {}
+    for path, route in by_path(gate).items():
+        targets.setdefault(route["route"]["cluster"], set()).add(path.rpartition("/")[2])
+    direct = mode == "Direct"
+    assert targets == {
+        "writes": {"Put", "DeleteRange", "Txn", "LeaseGrant"},
+        "reads": {"Range", "RangeStream"} if direct else {"Range"},
+        entrance: {"Watch", "LeaseKeepAlive", "LeaseRevoke", "LeaseTimeToLive"}
+        | ({"Status"} if direct else set()),
+    }
 
-    proxy, direct = make_gate(), make_gate(mode="Direct", auth=True)
-    assert targets(routes.of_clients(proxy)) == {"proxy"}
-    assert targets(routes.of_proxy(proxy)) == {"core"}
-    assert targets(routes.of_clients(direct)) == {"core"}
+
+@pytest.mark.parametrize("mode", ["Proxy", "Direct"])
+def test_nothing_waits_a_second_time(make_gate: MakeGate, mode: str) -> None:
+    host = routes.of_egress(make_gate(mode=mode, auth=True))
+    assert {route["route"]["cluster"] for route in served(host)} == {"core"}
 
 
 def by_path(gate: Gate) -> dict[str, dict[str, Any]]:
@@ -53,13 +66,27 @@ def by_path(gate: Gate) -> dict[str, dict[str, Any]]:
 
 def test_a_grant_and_nothing_else_is_looked_at(make_gate: MakeGate) -> None:
     found = by_path(make_gate(mode="Direct", auth=True))
-    guarded = [path for path, route in found.items() if "typed_per_filter_config" in route]
+    guarded = [
+        path
+        for path, route in found.items()
+        if leases.LUA in route.get("typed_per_filter_config", {})
+    ]
     assert guarded == ["/etcdserverpb.Lease/LeaseGrant"]
     grant = found[guarded[0]]
     guards = grant["typed_per_filter_config"]
     assert set(guards) == {leases.LUA, leases.BUFFER, leases.RATE_LIMIT}
     bound = guards[leases.BUFFER]["buffer"]
     assert bound == {"max_request_bytes": limits.LEASE_GRANT_BYTES}
+
+
+def test_the_bytes_of_all_that_lists_are_bounded_and_of_nothing_else(make_gate: MakeGate) -> None:
+    found = by_path(make_gate(mode="Direct", auth=True))
+    bounded = {
+        path.rpartition("/")[2]
+        for path, route in found.items()
+        if bandwidth.BANDWIDTH in route.get("typed_per_filter_config", {})
+    }
+    assert bounded == {"Range", "RangeStream", "DeleteRange", "Txn"}
 
 
 def test_watches_may_be_silent_and_nothing_else(make_gate: MakeGate) -> None:

@@ -26,6 +26,12 @@ def test_what_readiness_and_health_checks_read_is_kept() -> None:
             assert kept(f"cluster.{cluster}.{what}")
 
 
+def test_what_waits_is_kept() -> None:
+    for cluster in ("writes", "reads"):
+        assert kept(f"cluster.{cluster}.upstream_rq_pending_active")
+        assert kept(f"cluster.{cluster}.grpc.etcdserverpb.KV.Range.0")
+
+
 def test_what_nobody_asks_for_is_not_kept() -> None:
     for name in ("cluster.admin.upstream_rq_total", "http.probe.downstream_rq_total", "dns.cares"):
         assert not kept(name)

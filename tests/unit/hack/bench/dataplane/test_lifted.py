@@ -30,6 +30,7 @@ def test_no_bound_is_left_and_all_else_is(mode: str) -> None:
     gone = {
         *("max_concurrent_streams", "overload_manager", "resource_monitors"),
         *("envoy.filters.network.connection_limit", "envoy.filters.http.local_ratelimit"),
+        *("envoy.filters.http.bandwidth_limit", "limit_kbps"),
     }
     assert gone <= before
     assert not gone & after

@@ -1,0 +1,29 @@
+"""How fast a tenant may read: the bytes a second of answers that list."""
+
+from typing import Final
+
+from controller.dataplane.gate import limits
+from controller.dataplane.gate.model import Json, typed
+
+BANDWIDTH: Final = "envoy.filters.http.bandwidth_limit"
+FIGURES: Final = "lists"
+"""What the names of its figures begin with."""
+
+
+def http_filter() -> Json:
+    """Return the HTTP filter that `on_route` switches on; elsewhere it does nothing."""
+    return {"name": BANDWIDTH, "typed_config": _config()}
+
+
+def on_route() -> Json:
+    """Return the fields that a route has whose answers list; each has a bucket of its own."""
+    config = _config(enable_mode="RESPONSE", limit_kbps=limits.LISTED_KIB)
+    return {"typed_per_filter_config": {BANDWIDTH: config}}
+
+
+def _config(**fields: str | int) -> Json:
+    return typed(
+        "envoy.extensions.filters.http.bandwidth_limit.v3.BandwidthLimit",
+        stat_prefix=FIGURES,
+        **fields,
+    )
