@@ -69,6 +69,8 @@ class EtcdStorageController:
         self._clock = clock
         self._stop = threading.Event()
         self._failed = threading.Event()
+        self._access_lock = threading.Lock()
+        """Held from the look into the caches until the keeper has been told of it."""
         # Nothing that all storages share, as controller-runtime has it with priorities: the
         # retries of many would hold up those of one with something new to do.
         self._queue: RateLimitingQueue[str] = RateLimitingQueue(
@@ -112,12 +114,11 @@ class EtcdStorageController:
         options, find = self._options, self._listers.find_shared
         if self._keeper is None or options.user_secrets is None:
             return
-        config_map = find(CONFIG_MAPS, options.core.ca_config_map, options.namespace)
-        root = find(SECRETS, options.user_secrets.root, options.namespace)
-        access = core_access(
-            options.core, options.core_controller_urls, options.user_secrets, config_map, root
-        )
-        self._keeper.use(access)
+        urls, secrets = options.core_controller_urls, options.user_secrets
+        with self._access_lock:
+            config_map = find(CONFIG_MAPS, options.core.ca_config_map, options.namespace)
+            root = find(SECRETS, secrets.root, options.namespace)
+            self._keeper.use(core_access(options.core, urls, secrets, config_map, root))
 
     def run(self, stop: threading.Event) -> bool:
         """Work until `stop` is set, then close the client.

@@ -19,7 +19,7 @@ from controller.dataplane import CoreEtcd, UserSecrets, core_problem
 from controller.dataplane.core import CA_KEY, CERT_KEY, KEY_KEY
 from controller.plan import Snapshot
 from controller.resources import SECRETS
-from controller.tenant import Tenant, with_users
+from controller.tenant import Tenant, lacking, refused, with_users
 from controller.userpair import PairMaker
 
 CORE_ROOT_MISSING: Final = "CoreRootMissing"
@@ -45,18 +45,24 @@ class CoreUsers:
     pairs: PairMaker
     now: Callable[[], datetime]
 
-    def tenant(self, storage: EtcdStorage, snapshot: Snapshot) -> Tenant:
-        """Ask for the storage's user, and return how it stands, with its Secret if it may be."""
+    def tenant(self, storage: EtcdStorage, snapshot: Snapshot, refusal: Problem | None) -> Tenant:
+        """Ask for the storage's user, and return how it stands, with its Secret if it may be.
+
+        The user of a storage that is refused is not asked for.
+        """
+        core = self.keeper.core()
+        if refusal:
+            return refused(storage, core, refusal)
         user = self.keeper.want(storage.name, claimed=storage.claimed)
-        tenant = with_users(storage, self.keeper.core(), user, snapshot.replica_set)
-        if tenant.problem or tenant.claims:
+        tenant = with_users(storage, core, user, snapshot.replica_set)
+        if tenant.problem or tenant.claims or tenant.holds:
             return tenant
         present = snapshot.objects.get(SECRETS)
         pair = self.pairs.look(storage, present, snapshot.client_ca, self.now())
         if pair.problem is None:
             return replace(tenant, secret=pair.secret, again=pair.again)
         if present is None:
-            return replace(tenant, problem=pair.problem)
+            return lacking(tenant, pair.problem, storage, snapshot.replica_set)
         return replace(tenant, concerns=(pair.problem, *tenant.concerns))
 
 

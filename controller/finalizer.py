@@ -1,14 +1,19 @@
 """The finalizer of a storage that has a user in the core.
 
 It is put on before the user is made, and taken off when user and role are gone. In between, once
-the storage is being deleted, its pods go first, since etcd never looks again at watches that are
-open; then user and role.
+the storage is being deleted, its pods are told to end, since etcd never looks again at watches
+that are open; then user and role go. Pods that are to outlive their storage (kubectl
+delete --cascade=orphan) are served by their user as before: it stays in the core, and a new
+storage of the name has it again, with all else.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
+
+import structlog
 
 from controller.api.conditions import Problem
 from controller.api.storage import CORE_USER_FINALIZER, EtcdStorage
@@ -16,8 +21,8 @@ from controller.consistency import ConsistencyStore
 from controller.core import UserState, user_name
 from controller.coreusers import Keeper
 from controller.dataplane.names import object_name
-from controller.dataplane.rolling import is_terminating
-from controller.ownership import Claim, claim, controller_of
+from controller.dataplane.rolling import is_terminating, pods_of
+from controller.ownership import STORAGE_LABEL, Claim, claim, controller_of
 from controller.plan import Delete
 from controller.reporting import Reporter
 from controller.resources import ETCD_STORAGES, REPLICA_SETS
@@ -28,9 +33,12 @@ from informers import Client
 from informers.store import resource_version
 
 CORE_USER_LEFT: Final = "CoreUserLeft"
+DELETING: Final = "Deleting"
 
 _ORPHAN: Final = "orphan"
 """The garbage collector's: it is about to take our references off what the storage owns."""
+
+_log = structlog.get_logger("controller.finalizer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,31 +57,62 @@ class CoreUserFinalizer:
         self._set(storage, [*storage.finalizers, CORE_USER_FINALIZER])
 
     def work_off(self, storage: EtcdStorage) -> None:
-        """Do what the storage's deletion still needs; what happens next brings it back."""
-        if _ORPHAN in storage.finalizers or self._has_pods(storage):
+        """Do what the storage's deletion still needs; what happens next brings it back.
+
+        What it waits for is reported, so that no deletion hangs in silence.
+        """
+        name = object_name(REPLICA_SETS, storage.name)
+        replica_set = self.listers.owned[REPLICA_SETS].find(name, self.namespace)
+        whose = claim(replica_set, storage) if replica_set else None
+        if whose is Claim.ORPHAN or _ORPHAN in storage.finalizers:
+            _log.info("core_user_kept", storage=storage.name, user=user_name(storage.name))
+            self._take_off(storage)
             return
+        if replica_set and whose is Claim.OWNED:
+            self._delete(storage, replica_set["metadata"])
+        if self._has_pods(storage, replica_set if whose is Claim.FOREIGN else None):
+            self.reporter.report(storage, Observed(_ending(storage, self.namespace)))
+        else:
+            self._remove_user(storage)
+
+    def _remove_user(self, storage: EtcdStorage) -> None:
         if self.keeper is None:
             self.reporter.report(storage, Observed(_left(storage)))
             return
         look = self.keeper.drop(storage.name)
         if look.state is UserState.GONE:
-            self._set(storage, [f for f in storage.finalizers if f != CORE_USER_FINALIZER])
-        elif problem := look.problem or self.keeper.core().problem:
-            self.reporter.report(storage, Observed(problem))
+            self._take_off(storage)
+            return
+        found = look.problem or self.keeper.core().problem
+        problem = _stays(found, storage) if found else _going(storage)
+        self.reporter.report(storage, Observed(problem))
+
+    def _take_off(self, storage: EtcdStorage) -> None:
+        self._set(storage, [f for f in storage.finalizers if f != CORE_USER_FINALIZER])
 
     def _set(self, storage: EtcdStorage, finalizers: list[str]) -> None:
         guard = {"resourceVersion": storage.resource_version, "finalizers": finalizers}
         answer = self.client.patch(ETCD_STORAGES, storage.name, {"metadata": guard})
         self.consistency.wrote_at(storage.name, ETCD_STORAGES, resource_version(answer))
 
-    def _has_pods(self, storage: EtcdStorage) -> bool:
-        """Delete the storage's ReplicaSet, and say whether pods of it are there that stay."""
-        name = object_name(REPLICA_SETS, storage.name)
-        replica_set = self.listers.owned[REPLICA_SETS].find(name, self.namespace)
-        if replica_set is not None and claim(replica_set, storage) is Claim.OWNED:
-            self._delete(storage, replica_set["metadata"])
+    def _has_pods(self, storage: EtcdStorage, foreign: Mapping[str, Any] | None) -> bool:
+        """Whether pods of ours are there that nobody has told to end.
+
+        Those of our ReplicaSet outlive it for a moment, so they are known by its name, which
+        somebody else's, `foreign`, may have taken. A pod that is ending is not waited for: on a
+        dead node it never ends, and would hold the deletion for ever. So its user may go in a
+        pod's last seconds: its calls are refused then, and watches that are open last as long as
+        the pod.
+        """
         pods = self.listers.pods.by_index(STORAGE_INDEX, storage.name)
-        return any((controller_of(p) or {}).get("name") == name for p in _staying(pods))
+        theirs = pods_of(foreign, pods)
+        name = object_name(REPLICA_SETS, storage.name)
+        ours = {"kind": REPLICA_SETS.kind, "name": name}.items()
+        return any(
+            ours <= (controller_of(pod) or {}).items()
+            for pod in pods
+            if pod not in theirs and not is_terminating(pod)
+        )
 
     def _delete(self, storage: EtcdStorage, metadata: Mapping[str, Any]) -> None:
         wrote = partial(self.consistency.wrote_at, storage.name)
@@ -83,15 +122,41 @@ class CoreUserFinalizer:
         Writer(self.client, self.namespace, wrote).carry_out(write)
 
 
-def _staying(pods: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [pod for pod in pods if not is_terminating(pod)]
+def _ending(storage: EtcdStorage, namespace: str) -> Problem:
+    shown = f"kubectl get pods -n {namespace} -l {STORAGE_LABEL}={storage.name}"
+    message = f"the storage is being deleted; its pods are to end first: {shown}"
+    return Problem(DELETING, message, passes=True)
+
+
+def _going(storage: EtcdStorage) -> Problem:
+    user = user_name(storage.name)
+    message = f"the storage is being deleted; its user {user} is being removed from the core"
+    return Problem(DELETING, message, passes=True)
+
+
+def _stays(problem: Problem, storage: EtcdStorage) -> Problem:
+    message = f"{problem.message}; the storage is being deleted and waits for that, unless you"
+    return Problem(problem.reason, f"{message} {_way_out(storage)}")
 
 
 def _left(storage: EtcdStorage) -> Problem:
-    patch = '{"metadata":{"finalizers":null}}'
     return Problem(
         CORE_USER_LEFT,
         f"the core has a user {user_name(storage.name)}, and this controller no right to remove"
-        " it: start it with --etcd-core-root-secret and --etcd-core-client-ca-secret, or leave the"
-        f" user behind: kubectl patch etcdstorage {storage.name} --type=merge --patch='{patch}'",
+        " it: start it with --etcd-core-root-secret and --etcd-core-client-ca-secret, or"
+        f" {_way_out(storage)}",
+    )
+
+
+def _way_out(storage: EtcdStorage) -> str:
+    """Return the command that takes off our finalizer, and never one of somebody else."""
+    path = f"/metadata/finalizers/{storage.finalizers.index(CORE_USER_FINALIZER)}"
+    steps = (
+        {"op": "test", "path": path, "value": CORE_USER_FINALIZER},
+        {"op": "remove", "path": path},
+    )
+    patch = json.dumps(steps, separators=(",", ":"))
+    return (
+        f"leave the user behind: kubectl patch etcdstorage {storage.name} --type=json"
+        f" --patch='{patch}'"
     )

@@ -1,14 +1,15 @@
 """What one reconcile saw and did, put together for the status: pure functions."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final
 
+from controller import podstate
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage
 from controller.dataplane import Desired
 from controller.dataplane.rolling import pod_revision
-from controller.ownership import Claim, claim
+from controller.ownership import Claim, Conflict, claim
 from controller.plan import Create, Delete, Plan, Snapshot, Write
 from controller.resources import SERVICES
 from controller.status import AWAITING_DELETION, NAME_CONFLICT, WRITE_FAILED, Observed
@@ -22,26 +23,23 @@ _BUSY: Final = frozenset({429, 503, 504})
 
 
 def observe(
-    storage: EtcdStorage,
-    desired: Desired,
-    snapshot: Snapshot,
-    tenant: Tenant,
-    refusal: Problem | None,
+    storage: EtcdStorage, desired: Desired, snapshot: Snapshot, tenant: Tenant
 ) -> Observed:
     """Put together what the status tells of the time before any write."""
     service, replica_set = snapshot.objects.get(SERVICES), snapshot.replica_set
     revision: str | None = desired.revision
-    if refusal:
+    if tenant.problem:
         # What is wanted cannot be told now, so pods are measured by what was wanted last.
         revision = pod_revision(replica_set["spec"]["template"]) if replica_set else None
     return Observed(
-        problem=refusal,
+        problem=tenant.problem,
         concerns=tenant.concerns,
         served=service is not None and claim(service, storage) is not Claim.FOREIGN,
+        failure=podstate.failure(replica_set),
         endpoint=desired.endpoint,
         revision=revision,
         pods=snapshot.pods,
-        auth=tenant.auth,
+        isolates=tenant.isolates,
     )
 
 
@@ -69,12 +67,16 @@ def after_writes(seen: Observed, done: Iterable[Write]) -> Observed:
     return replace(seen, served=seen.served or created)
 
 
+def conflict_problem(conflicts: Sequence[Conflict]) -> Problem | None:
+    """What keeps everything from being written while a name is taken by somebody else."""
+    if not conflicts:
+        return None
+    passes = all(conflict.passes for conflict in conflicts)
+    return Problem(NAME_CONFLICT, "; ".join(map(str, conflicts)), passes=passes)
+
+
 def plan_problem(plan: Plan) -> Problem | None:
     """What stands in the way of more than the plan writes."""
-    if plan.conflicts:
-        message = "; ".join(str(conflict) for conflict in plan.conflicts)
-        passes = all(conflict.passes for conflict in plan.conflicts)
-        return Problem(NAME_CONFLICT, message, passes=passes)
     going = [(w.resource.kind, w.name) for w in plan.writes if isinstance(w, Delete)]
     going += [(awaited.kind, awaited.name) for awaited in plan.awaited]
     if going:

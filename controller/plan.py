@@ -5,18 +5,17 @@ objects of a storage, the ReplicaSet with its rolling step last, and the evictio
 plan out and planning again on the result gives an empty plan.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from controller.api.storage import EtcdStorage
 from controller.dataplane import Desired, RollingStep, rolling_step
-from controller.dataplane.rolling import pod_revision
+from controller.dataplane.rolling import pod_revision, pods_of
 from controller.ownership import (
     Claim,
     Conflict,
     claim,
-    controller_of,
     describe_conflict,
     merge_patch,
     overlay,
@@ -87,7 +86,7 @@ class Awaited:
     name: str
 
 
-Decision = Create | Patch | Delete | Conflict | Awaited | None
+Decision = Create | Patch | Delete | Awaited | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +110,6 @@ class Plan:
     """The writes in their order, and the objects that stand in the way of more."""
 
     writes: tuple[Write, ...] = ()
-    conflicts: tuple[Conflict, ...] = ()
     awaited: tuple[Awaited, ...] = ()
 
     @property
@@ -125,12 +123,24 @@ class Plan:
         return any(isinstance(write, Patch) and write.adopts for write in self.writes)
 
 
+def conflicts(storage: EtcdStorage, snapshot: Snapshot) -> tuple[Conflict, ...]:
+    """Return what stands under the names of `storage` and is somebody else's."""
+    there = {**snapshot.objects, REPLICA_SETS: snapshot.replica_set}
+    return tuple(
+        describe_conflict(obj, resource.kind, storage)
+        for resource, obj in there.items()
+        if obj is not None and claim(obj, storage) is Claim.FOREIGN
+    )
+
+
 def plan_storage(storage: EtcdStorage, desired: Desired, snapshot: Snapshot) -> Plan:
     """Decide every write for `storage`; nothing at all while a name is taken by somebody else."""
+    if conflicts(storage, snapshot):
+        return Plan()
     replica_set = snapshot.replica_set
     step = rolling_step(
         replica_set,
-        _pods_of(replica_set, snapshot.pods),
+        pods_of(replica_set, snapshot.pods),
         revision=desired.revision,
         replicas=storage.replicas,
     )
@@ -142,9 +152,6 @@ def plan_storage(storage: EtcdStorage, desired: Desired, snapshot: Snapshot) -> 
         ),
         _plan_replica_set(replica_set, desired.replica_set, step, storage),
     )
-    conflicts = tuple(d for d in decisions if isinstance(d, Conflict))
-    if conflicts:
-        return Plan(conflicts=conflicts)
     writes = tuple(d for d in decisions if isinstance(d, Create | Patch | Delete))
     evictions = (_evict(pod["metadata"]) for pod in step.evict)
     awaited = tuple(d for d in decisions if isinstance(d, Awaited))
@@ -152,9 +159,12 @@ def plan_storage(storage: EtcdStorage, desired: Desired, snapshot: Snapshot) -> 
 
 
 def plan_suspension(storage: EtcdStorage, snapshot: Snapshot) -> Plan:
-    """Decide how the pods of `storage` go, at once and all of them; nothing else changes."""
+    """Decide how the pods of `storage` go, at once and all of them.
+
+    Nothing else changes, but that a ReplicaSet without an owner is adopted.
+    """
     actual = snapshot.replica_set
-    if actual is None or claim(actual, storage) is not Claim.OWNED:
+    if actual is None or claim(actual, storage) not in {Claim.OWNED, Claim.ORPHAN}:
         return Plan()
     patch = _mend(REPLICA_SETS, actual, overlay(actual, {"spec": {"replicas": 0}}), storage)
     return Plan((patch,)) if patch else Plan()
@@ -166,13 +176,13 @@ def plan_object(
     desired: Json,
     storage: EtcdStorage,
 ) -> Decision:
-    """Decide what one object needs; fields that `desired` does not name are left alone."""
+    """Decide what one object needs that is not somebody else's.
+
+    Fields that `desired` does not name are left alone.
+    """
     if actual is None:
         return Create(resource, with_controller(desired, storage))
-    whose = claim(actual, storage)
-    if whose is Claim.FOREIGN:
-        return describe_conflict(actual, resource.kind, storage)
-    if whose is Claim.LEAVING:
+    if claim(actual, storage) is Claim.LEAVING:
         return Awaited(resource.kind, actual["metadata"]["name"])
     target = overlay(actual, desired)
     if resource in _WHOLE_SPECS:
@@ -196,7 +206,7 @@ def _plan_replica_set(
     actual: Mapping[str, Any] | None, desired: Json, step: RollingStep, storage: EtcdStorage
 ) -> Decision:
     wanted = {**desired, "spec": {**desired["spec"], "replicas": step.replicas}}
-    if actual is None or claim(actual, storage) in {Claim.FOREIGN, Claim.LEAVING}:
+    if actual is None or claim(actual, storage) is Claim.LEAVING:
         return plan_object(REPLICA_SETS, actual, wanted, storage)
     metadata, spec = actual["metadata"], actual["spec"]
     if spec["selector"] != wanted["spec"]["selector"]:
@@ -215,12 +225,3 @@ def _plan_replica_set(
 
 def _evict(metadata: Mapping[str, Any]) -> Evict:
     return Evict(metadata["name"], metadata["uid"], metadata["resourceVersion"])
-
-
-def _pods_of(
-    replica_set: Mapping[str, Any] | None, pods: Sequence[Mapping[str, Any]]
-) -> list[Mapping[str, Any]]:
-    if replica_set is None:
-        return []
-    uid = replica_set["metadata"]["uid"]
-    return [pod for pod in pods if (controller_of(pod) or {}).get("uid") == uid]

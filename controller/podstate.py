@@ -39,9 +39,22 @@ def stuck(pods: Iterable[Json]) -> Problem | None:
     return Problem(PODS_CANNOT_START, "; ".join(found)) if found else None
 
 
-def isolation(pods: Iterable[Json]) -> str | None:
-    """Return who keeps the tenant from others' data: the weakest of the pods; None if nobody."""
+def failure(replica_set: Json | None) -> str:
+    """Why the ReplicaSet cannot make pods, in the server's words; '' if it can."""
+    for condition in ((replica_set or {}).get("status") or {}).get("conditions") or ():
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            return f"the ReplicaSet cannot make pods: {condition.get('message', '')}"
+    return ""
+
+
+def isolation(pods: Iterable[Json], *, by_core: bool) -> str | None:
+    """Return who keeps the tenant from others' data: the weakest of the pods; None if nobody.
+
+    Pods that lean on the core keep nobody apart unless it does: `by_core`.
+    """
     given = {(pod["metadata"].get("labels") or {}).get(ISOLATION_LABEL) for pod in pods}
+    if ISOLATED_BY_CORE in given and not by_core:
+        return None
     if given == {ISOLATED_BY_CORE}:
         return ISOLATED_BY_CORE
     return ISOLATED_BY_GATE if given and given <= {ISOLATED_BY_CORE, ISOLATED_BY_GATE} else None

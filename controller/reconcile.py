@@ -8,7 +8,7 @@ that the queue comes back with growing delay, and reported in the status if some
 import contextlib
 import random
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -24,15 +24,21 @@ from controller.dataplane.names import object_name
 from controller.dataplane.pods import drain_token
 from controller.events import Recorder
 from controller.finalizer import CoreUserFinalizer
-from controller.observed import after_turn, after_writes, observe, plan_problem, write_problem
-from controller.ownership import Claim, claim
-from controller.plan import Delete, Patch, Plan, Snapshot, Write, plan_suspension
+from controller.observed import (
+    after_turn,
+    after_writes,
+    conflict_problem,
+    observe,
+    plan_problem,
+    write_problem,
+)
+from controller.plan import Delete, Patch, Plan, Snapshot, Write, conflicts, plan_suspension
 from controller.reporting import Reporter
 from controller.resources import CONFIG_MAPS, ETCD_STORAGES, REPLICA_SETS, SECRETS
 from controller.rollouts import Rollouts
 from controller.status import INVALID_NAME, INVALID_SPEC, NOT_SUPPORTED, Observed
 from controller.tenant import Tenant, without_users
-from controller.turn import Turn, take_turn
+from controller.turn import Turn, held_back, take_turn
 from controller.watches import STORAGE_INDEX, Listers
 from controller.writer import EVICTION_PAUSE, EvictionBlocked, Writer
 from informers import ApiError, Client, ConnectionFailed, Resource
@@ -46,6 +52,17 @@ _NEW: Final = timedelta(minutes=1)
 
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 """What a drain token of ours looks like."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What was seen of one storage, and what to write for it; `again` as `Tenant` has it."""
+
+    snapshot: Snapshot
+    tenant: Tenant
+    plan: Plan
+    seen: Observed
+    again: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,39 +102,62 @@ class Reconciler:
                 self.users.keeper.forget(name)
             return None  # The garbage collector follows the owner references.
         if storage.deleting:
-            self._finalizer.work_off(storage)
+            with self._telling(storage, Observed(None)):
+                self._finalizer.work_off(storage)
             return None
         return self._bring_up_to_date(storage)
 
     def _bring_up_to_date(self, storage: EtcdStorage) -> float | None:
-        snapshot = self._snapshot(storage)
-        refusal = self._refusal(storage, snapshot)
-        tenant = Tenant(users=False, auth=None) if refusal else self._tenant(storage, snapshot)
-        if tenant.claims:
-            self._finalizer.put_on(storage)
-            return None  # The change of the storage brings it back.
-        refusal = refusal or tenant.problem
+        look = self._look(storage, self._snapshot(storage))
+        done: list[Write] = []
+        with self._telling(storage, look.seen, done):
+            look = self._with_secret(storage, look)
+            if look.tenant.claims:
+                self._finalizer.put_on(storage)
+                return None  # The change of the storage brings it back.
+            if look.plan.brings_to_life and not self._exists(storage, look.plan):
+                return None
+            blocked = self._carry_out(storage, look.plan, done)
+        seen = replace(after_writes(look.seen, done), eviction_blocked=blocked)
+        again = self._reporter.report(storage, seen)
+        return _soonest(EVICTION_PAUSE if blocked else None, again, look.again)
+
+    def _look(self, storage: EtcdStorage, snapshot: Snapshot) -> _Look:
+        """Decide on everything that can be told before the first write."""
+        tenant = self._tenant(storage, snapshot)
         desired = self._desired(storage, snapshot, tenant)
-        turn = self._turn(storage, desired, snapshot, refusal)
+        turn = self._turn(storage, desired, snapshot, tenant)
         plan = turn.plan(storage, snapshot) if turn else Plan()
         if tenant.suspended:
             plan = plan_suspension(storage, snapshot)
-        if plan.brings_to_life and not self._exists(storage, plan):
-            return None
-        seen = observe(storage, desired, snapshot, tenant, refusal)
+        seen = observe(storage, desired, snapshot, tenant)
         if turn:
             seen = after_turn(seen, turn, snapshot)
-        done: list[Write] = []
-        try:
-            blocked = self._carry_out(storage, plan, done)
-        except (ApiError, ConnectionFailed) as error:
-            if problem := write_problem(error):
-                self._report_failure(storage, replace(after_writes(seen, done), problem=problem))
-            raise
-        seen = replace(after_writes(seen, done), eviction_blocked=blocked)
-        self._reporter.report(storage, replace(seen, problem=refusal or plan_problem(plan)))
-        pause = EVICTION_PAUSE if blocked else None
-        return _soonest(pause, tenant.again, turn.again if turn else None)
+        seen = replace(seen, problem=seen.problem or plan_problem(plan))
+        again = _soonest(tenant.again, turn.again if turn else None)
+        return _Look(snapshot, tenant, plan, seen, again)
+
+    def _with_secret(self, storage: EtcdStorage, look: _Look) -> _Look:
+        """Look once more if there is a Secret of the pair's name that no cache of ours has.
+
+        That is one that lost our label, or never had it. The name is claimed with the others, so
+        it is asked for before that as well.
+        """
+        if self.users is None or SECRETS in look.snapshot.objects:
+            return look
+        if not storage.claimed and not look.tenant.claims:
+            return look
+        secret = self._get(SECRETS, object_name(SECRETS, storage.name), self.namespace)
+        if secret is None:
+            return look
+        objects = {**look.snapshot.objects, SECRETS: secret}
+        return self._look(storage, replace(look.snapshot, objects=objects))
+
+    def _tenant(self, storage: EtcdStorage, snapshot: Snapshot) -> Tenant:
+        refusal = self._refusal(storage, snapshot)
+        if self.users is None:
+            return without_users(storage, refusal)
+        return self.users.tenant(storage, snapshot, refusal)
 
     def _refusal(self, storage: EtcdStorage, snapshot: Snapshot) -> Problem | None:
         """Why nothing can be written for `storage` now; what exists meanwhile goes on serving."""
@@ -130,42 +170,38 @@ class Reconciler:
             )
         if message := self.dataplane.unsupported(storage):
             return Problem(NOT_SUPPORTED, message)
-        return core_problem(
-            self.core,
-            snapshot.core_config_map,
-            snapshot.core_secret,
-            users=self.users is not None,
+        shared = snapshot.core_config_map, snapshot.core_secret
+        return core_problem(self.core, *shared, users=self.users is not None) or conflict_problem(
+            conflicts(storage, snapshot)
         )
 
-    def _tenant(self, storage: EtcdStorage, snapshot: Snapshot) -> Tenant:
-        return self.users.tenant(storage, snapshot) if self.users else without_users(storage)
-
     def _turn(
-        self, storage: EtcdStorage, desired: Desired, snapshot: Snapshot, refusal: Problem | None
+        self, storage: EtcdStorage, desired: Desired, snapshot: Snapshot, tenant: Tenant
     ) -> Turn | None:
         """Ask whether pods may be replaced; one that is refused gives way to others."""
-        if refusal:
+        if tenant.problem:
             self.rollouts.leave(storage.name)
             return None
         return take_turn(self.rollouts, storage, desired, snapshot, self.now())
 
     def _desired(self, storage: EtcdStorage, snapshot: Snapshot, tenant: Tenant) -> Desired:
         facts = Facts(
-            auth=bool(tenant.auth),
+            auth=tenant.auth,
             users=tenant.users,
-            drain_token=self._drain_token(storage, snapshot.replica_set),
+            drain_token=self._drain_token(snapshot.replica_set),
         )
         desired = self.dataplane.desired(storage, facts)
+        if tenant.holds and snapshot.replica_set is not None:
+            desired = held_back(desired, snapshot.replica_set)
         if tenant.secret is None:
             return desired
         return replace(desired, objects={SECRETS: tenant.secret, **desired.objects})
 
-    def _drain_token(self, storage: EtcdStorage, replica_set: Mapping[str, Any] | None) -> str:
-        """Return the token of the pods that run; a new one rolls them."""
-        if replica_set is not None and claim(replica_set, storage) is not Claim.FOREIGN:
-            token = drain_token(replica_set)
-            if _TOKEN.fullmatch(token):
-                return token
+    def _drain_token(self, replica_set: Mapping[str, Any] | None) -> str:
+        """Return the token of the pods that run; a new one, for one that is none, rolls them."""
+        token = drain_token(replica_set) if replica_set else ""
+        if _TOKEN.fullmatch(token):
+            return token
         return f"{self.rng.getrandbits(128):032x}"
 
     def _exists(self, storage: EtcdStorage, plan: Plan) -> bool:
@@ -214,10 +250,6 @@ class Reconciler:
             resource: lister.find(object_name(resource, storage.name), self.namespace)
             for resource, lister in listers.owned.items()
         }
-        if storage.claimed and SECRETS in found and found[SECRETS] is None:
-            # One that lost our label, or never had it, is in no cache of ours.
-            name = object_name(SECRETS, storage.name)
-            found[SECRETS] = self._get(SECRETS, name, self.namespace)
         objects = {resource: obj for resource, obj in found.items() if obj is not None}
         return Snapshot(
             replica_set=objects.pop(REPLICA_SETS, None),
@@ -245,10 +277,22 @@ class Reconciler:
             return
         self.recorder.record(storage, events.normal(events.RESOURCE_RECLAIMED, message))
 
-    def _report_failure(self, storage: EtcdStorage, observed: Observed) -> None:
-        """Say in the status what went wrong; if that fails as well, the first error counts."""
-        with contextlib.suppress(ApiError, ConnectionFailed):
-            self._reporter.report(storage, observed)
+    @contextlib.contextmanager
+    def _telling(
+        self, storage: EtcdStorage, seen: Observed, done: Sequence[Write] = ()
+    ) -> Iterator[None]:
+        """Say in the status what fails meanwhile; if that fails as well, the first error counts.
+
+        What was `seen` and `done` until then is told with it.
+        """
+        try:
+            yield
+        except (ApiError, ConnectionFailed) as error:
+            if problem := write_problem(error):
+                with contextlib.suppress(ApiError, ConnectionFailed):
+                    told = replace(after_writes(seen, done), problem=problem)
+                    self._reporter.report(storage, told)
+            raise
 
     @property
     def _finalizer(self) -> CoreUserFinalizer:

@@ -12,7 +12,7 @@ from controller.consistency import ConsistencyStore
 from controller.events import Recorder, transition_events
 from controller.ownership import merge_patch
 from controller.resources import ETCD_STORAGES
-from controller.status import Observed, desired_status
+from controller.status import Observed, desired_status, overdue_at
 from informers import Client
 from informers.store import resource_version
 
@@ -28,13 +28,19 @@ class Reporter:
     recorder: Recorder
     now: Callable[[], datetime]
 
-    def report(self, storage: EtcdStorage, observed: Observed) -> None:
-        """Write what was observed, if that is news; raises `ApiError`, `ConnectionFailed`."""
-        now = self.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    def report(self, storage: EtcdStorage, observed: Observed) -> float | None:
+        """Write what was observed, if that is news; raises `ApiError`, `ConnectionFailed`.
+
+        Returns the seconds after which there is something else to say by time alone, or None.
+        """
+        now = self.now()
         status = desired_status(storage, observed, now=now)
-        patch = merge_patch(storage.status, status)
-        if not patch:
-            return
+        if patch := merge_patch(storage.status, status):
+            self._write(storage, status, patch)
+        overdue = overdue_at(status)
+        return (overdue - now).total_seconds() if overdue and now < overdue else None
+
+    def _write(self, storage: EtcdStorage, status: dict[str, Any], patch: dict[str, Any]) -> None:
         guard = {"resourceVersion": storage.resource_version}
         answer = self.client.patch(
             ETCD_STORAGES,

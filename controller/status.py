@@ -5,13 +5,19 @@ Reasons are part of the interface: operators alert on them, and the README lists
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from controller import podstate
-from controller.api.conditions import Condition, Problem, merge_conditions
+from controller.api.conditions import Condition, Problem, find_condition, merge_conditions
 from controller.api.storage import EtcdStorage
-from controller.dataplane.interface import ISOLATED_BY_CORE
-from controller.dataplane.rolling import is_ready, is_terminating, pod_revision
+from controller.dataplane.rolling import (
+    PROGRESS_DEADLINE,
+    is_ready,
+    is_terminating,
+    pod_revision,
+)
 
 DEPLOYED: Final = "Deployed"
 READY: Final = "Ready"
@@ -48,8 +54,9 @@ class Observed:
 
     `problem` is what keeps the objects from being as desired, `concerns` what else is wrong.
     `served` says that the Service exists and is ours; `pods` are those behind it, and `revision`
-    is the one they should have. `eviction_blocked` says why a pod could not be replaced, `queued`
-    that none may be yet. `auth` says whether the core checks users, None while that is not known.
+    is the one they should have. `failure` says why the ReplicaSet cannot make more of them,
+    `eviction_blocked` why one could not be replaced, `queued` that none may be yet. `isolates`
+    says that the core is known to check users.
     """
 
     problem: Problem | None
@@ -58,44 +65,54 @@ class Observed:
     endpoint: str = ""
     revision: str | None = None
     pods: tuple[Json, ...] = ()
+    failure: str = ""
     eviction_blocked: str = ""
     queued: bool = False
-    auth: bool | None = None
+    isolates: bool = False
 
 
-def desired_status(storage: EtcdStorage, observed: Observed, *, now: str) -> dict[str, Any]:
+def desired_status(storage: EtcdStorage, observed: Observed, *, now: datetime) -> dict[str, Any]:
     """Return the status to write; equal to the present one if nothing is to be said."""
     alive = [pod for pod in observed.pods if not is_terminating(pod)]
     ready = [pod for pod in alive if is_ready(pod)]
     updated = [pod for pod in alive if pod_revision(pod) == observed.revision]
+    told = (
+        _deployed(observed),
+        _ready(storage, observed, alive, len(ready)),
+        _progressing(observed, updated, rolling=len(updated) < len(alive)),
+    )
+    merged = partial(
+        merge_conditions,
+        storage.status.get("conditions") or (),
+        generation=storage.generation,
+        now=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    )
+    overdue = overdue_at({"conditions": merged(told)})
+    late = overdue is not None and overdue <= now
     status = {
         "observedGeneration": storage.generation,
         "replicas": len(alive),
         "readyReplicas": len(ready),
         "updatedReplicas": len(updated),
-        "conditions": merge_conditions(
-            storage.status.get("conditions") or (),
-            (
-                _deployed(observed),
-                _ready(storage, observed, alive, len(ready)),
-                _progressing(observed, updated, rolling=len(updated) < len(alive)),
-                _degraded(observed, alive),
-            ),
-            generation=storage.generation,
-            now=now,
-        ),
+        "conditions": merged((*told, _degraded(observed, alive, late=late))),
     }
     if observed.served:
         status["endpoint"] = observed.endpoint
-    if isolation := _isolation(observed.auth, alive):
+    if isolation := podstate.isolation(alive, by_core=observed.isolates):
         status["isolation"] = isolation
     return status
 
 
-def _isolation(auth: bool | None, alive: Sequence[Json]) -> str | None:  # noqa: FBT001 - a fact
-    """Pods that lean on the core's auth keep nobody apart once it is off."""
-    given = podstate.isolation(alive)
-    return None if given == ISOLATED_BY_CORE and auth is False else given
+def overdue_at(status: Json) -> datetime | None:
+    """Return when a storage needs a person that has no ready pod; None if it has one.
+
+    Its time begins anew when what kept its objects from being as desired is over.
+    """
+    ready, deployed = (find_condition(status, type_) or {} for type_ in (READY, DEPLOYED))
+    if ready.get("reason") != NO_POD_READY:
+        return None
+    since = max(ready["lastTransitionTime"], deployed["lastTransitionTime"])
+    return datetime.fromisoformat(since) + PROGRESS_DEADLINE
 
 
 def _deployed(observed: Observed) -> Condition:
@@ -112,9 +129,12 @@ def _ready(
     if not observed.served:
         return Condition(READY, False, NOT_DEPLOYED, "there is no Service of this storage")
     if ready:
-        return Condition(READY, True, PODS_READY, "pods behind the Service read from the core")
-    message = podstate.waiting(alive) or f"0 of {storage.replicas} pods are there yet"
-    return Condition(READY, False, NO_POD_READY, message)
+        message = _joined("pods behind the Service read from the core", observed.failure)
+        return Condition(READY, True, PODS_READY, message)
+    message = _without_a_ready_pod(observed, alive)
+    return Condition(
+        READY, False, NO_POD_READY, message or f"0 of {storage.replicas} pods are there yet"
+    )
 
 
 def _progressing(observed: Observed, updated: Sequence[Json], *, rolling: bool) -> Condition:
@@ -132,12 +152,24 @@ def _progressing(observed: Observed, updated: Sequence[Json], *, rolling: bool) 
     return Condition(PROGRESSING, True, ROLLING_PODS, message)
 
 
-def _degraded(observed: Observed, alive: Sequence[Json]) -> Condition:
+def _degraded(observed: Observed, alive: Sequence[Json], *, late: bool) -> Condition:
     """Whether somebody has to act; what passes by itself is told by the other conditions."""
-    found = (observed.problem, *observed.concerns, podstate.stuck(alive))
+    pods = podstate.stuck(alive)
+    if pods is None and late and (observed.problem is None or observed.problem.passes):
+        why = _without_a_ready_pod(observed, alive) or "the ReplicaSet makes none"
+        pods = Problem(NO_POD_READY, f"no pod has been ready for a long time: {why}")
+    found = (observed.problem, *observed.concerns, pods)
     # What keeps the objects from being made is often what is wrong with the core as well.
     problems = [*dict.fromkeys(p for p in found if p is not None and not p.passes)]
     if not problems:
         return Condition(DEGRADED, False, AS_EXPECTED, "nothing needs a person")
     message = "; ".join(problem.message for problem in problems)
     return Condition(DEGRADED, True, problems[0].reason, message)
+
+
+def _without_a_ready_pod(observed: Observed, alive: Sequence[Json]) -> str:
+    return _joined(podstate.waiting(alive), observed.failure)
+
+
+def _joined(*messages: str) -> str:
+    return "; ".join(message for message in messages if message)

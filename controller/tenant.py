@@ -5,7 +5,7 @@ apart. Where they have, nothing of a storage's pods is made before its user is t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from controller.api.conditions import Problem
@@ -14,6 +14,7 @@ from controller.core import CoreLook, UserLook, UserState
 from controller.dataplane.interface import ISOLATED_BY_CORE, ISOLATION_LABEL
 from controller.dataplane.names import object_name
 from controller.dataplane.pods import uses_pair
+from controller.dataplane.rolling import pod_revision
 from controller.resources import SECRETS
 
 DIRECT_NEEDS_USERS: Final = "DirectNeedsUsers"
@@ -35,30 +36,44 @@ _FLAGS: Final = "--etcd-core-root-secret and --etcd-core-client-ca-secret"
 class Tenant:
     """What a reconcile has to know of a storage's place in the core.
 
-    `problem` keeps its objects from being written, `concerns` do not. `auth` is whether the core
-    checks users, None while nobody knows. `suspended`: its pods must not run, as nothing would
-    keep them from others' data. `claims`: the storage has to be marked as the owner of its user
-    now, and nothing else. `secret`, with the user's pair, is as it should be; in `again` seconds
-    it is worth another look.
+    `auth` is whether pods are made for a core that checks users, `isolates` whether it is known to
+    check them. `problem` keeps the storage's objects from being written, `concerns` do not.
+    `suspended`: its pods must not run, as nothing would keep them from others' data. `claims`: the
+    storage has to be marked as the owner of its user now, and nothing else. `holds`: its pods stay
+    what they are. `secret`, with the user's pair, is as it should be; in `again` seconds it is
+    worth another look.
     """
 
     users: bool
-    auth: bool | None
+    auth: bool = False
+    isolates: bool = False
     problem: Problem | None = None
     concerns: tuple[Problem, ...] = ()
     suspended: bool = False
     claims: bool = False
+    holds: bool = False
     secret: dict[str, Any] | None = None
     again: float | None = None
 
 
-def without_users(storage: EtcdStorage) -> Tenant:
+def without_users(storage: EtcdStorage, refusal: Problem | None) -> Tenant:
     """Return how a storage stands whose controller was given nothing to make users with."""
-    problem = None
-    if storage.mode == "Direct":
+    problem = refusal
+    if problem is None and storage.mode == "Direct":
         message = f"mode Direct needs a user of each storage in the core: start with {_FLAGS}"
         problem = Problem(DIRECT_NEEDS_USERS, message)
-    return Tenant(users=False, auth=None, problem=problem)
+    return Tenant(users=False, problem=problem)
+
+
+def refused(storage: EtcdStorage, core: CoreLook, refusal: Problem) -> Tenant:
+    """Return how a storage stands for which nothing can be written: no user is asked for.
+
+    What exists goes on serving, but for pods that the core no longer keeps from others' data.
+    """
+    suspended = _lost_its_auth(storage, core)
+    concerns = (_AUTH_DISABLED,) if suspended else ()
+    isolates = _isolates(storage, core)
+    return Tenant(True, False, isolates, refusal, concerns, suspended)
 
 
 def with_users(
@@ -76,14 +91,47 @@ def with_users(
     auth = core.auth
     if auth is None and runs and replica_set is not None:
         auth = _isolation(replica_set) == ISOLATED_BY_CORE
-    problem = None
-    suspended = core.auth is False and storage.mode == "Direct"
-    if suspended:
-        problem = _AUTH_DISABLED
-    elif not runs and (user.state is not UserState.READY or auth is None):
-        problem = user.problem or core.problem or _PENDING
-    claims = user.state is UserState.FREE and not storage.claimed
-    return Tenant(True, auth, problem, concerns, suspended, claims)
+    tenant = Tenant(True, bool(auth), _isolates(storage, core), concerns=concerns)
+    if _lost_its_auth(storage, core):
+        return replace(tenant, problem=_AUTH_DISABLED, suspended=True)
+    tenant = replace(tenant, claims=user.state is UserState.FREE and not storage.claimed)
+    if not runs and (user.state is not UserState.READY or auth is None):
+        return lacking(tenant, user.problem or core.problem or _PENDING, storage, replica_set)
+    return tenant
+
+
+def lacking(
+    tenant: Tenant,
+    problem: Problem,
+    storage: EtcdStorage,
+    replica_set: Mapping[str, Any] | None,
+) -> Tenant:
+    """Return `tenant` as it stands without what pods of its own user need.
+
+    Pods that show the shared pair to the core need nothing of it: they are kept and mended.
+    """
+    if replica_set is not None and _shares_a_pair(storage, replica_set):
+        return replace(tenant, concerns=(problem, *tenant.concerns), holds=True)
+    return replace(tenant, problem=problem)
+
+
+def _lost_its_auth(storage: EtcdStorage, core: CoreLook) -> bool:
+    """Whether nothing would keep the storage's pods from others' data."""
+    return core.auth is False and storage.mode == "Direct"
+
+
+def _isolates(storage: EtcdStorage, core: CoreLook) -> bool:
+    """Whether the core keeps tenants apart: until it was asked, what was told of it last."""
+    if core.auth is None:
+        return storage.status.get("isolation") == ISOLATED_BY_CORE
+    return core.auth
+
+
+def _shares_a_pair(storage: EtcdStorage, replica_set: Mapping[str, Any]) -> bool:
+    """Whether there are pods from before storages had users, and of a version that has a gate."""
+    pair = object_name(SECRETS, storage.name)
+    known = pod_revision(replica_set["spec"]["template"]) is not None
+    return storage.mode == "Proxy" and known and not uses_pair(replica_set, pair)
 
 
 def _runs_as_user(storage: EtcdStorage, replica_set: Mapping[str, Any]) -> bool:

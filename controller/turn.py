@@ -49,7 +49,11 @@ class Turn:
             return ()
         pods = pods_of(replica_set, snapshot.pods)
         new = [pod for pod in pods if pod_revision(pod) == self.desired.revision]
-        why = podstate.waiting(new) or _failure(replica_set) or "see the condition Progressing"
+        why = (
+            podstate.waiting(new)
+            or podstate.failure(replica_set)
+            or "see the condition Progressing"
+        )
         message = f"no new pod has become ready for a long time, and old ones are kept: {why}"
         return (Problem(ROLLOUT_STUCK, message),)
 
@@ -85,11 +89,3 @@ def held_back(desired: Desired, replica_set: Json) -> Desired:
         "template": replica_set["spec"]["template"],
     }
     return replace(desired, replica_set={**desired.replica_set, "spec": spec})
-
-
-def _failure(replica_set: Json) -> str:
-    """Why the ReplicaSet cannot make pods, in the server's words."""
-    for condition in (replica_set.get("status") or {}).get("conditions") or ():
-        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
-            return f"the ReplicaSet cannot make pods: {condition.get('message', '')}"
-    return ""

@@ -11,8 +11,10 @@ _LONGEST: Final = 52
 """Characters of a name that fit: the user's name is the common name of its certificate, and X.520
 ends one after 64 characters."""
 
-_KEPT: Final = 41
-_DIGITS: Final = 10
+_DIGITS: Final = 32
+"""128 bits of a digest: a search finds no two names with one, as it soon does with 40 bits."""
+
+_KEPT: Final = _LONGEST - 1 - _DIGITS
 
 COMPACT_REV_KEY: Final = b"compact_rev_key"
 """Where API servers agree on who compacts. One that may not read it asks every second."""
@@ -36,8 +38,8 @@ class Permission:
 def user_name(storage: str) -> str:
     """Return the name of this storage's user and role, 64 characters at most.
 
-    That of a storage with more than 52 characters is its first 41, a dot, which no storage's name
-    has, and ten hexadecimal digits of the whole name's SHA-256.
+    That of a storage with more than 52 characters is its first 19, a dot, which no storage's name
+    has, and 32 hexadecimal digits of the whole name's SHA-256.
     """
     if len(storage) <= _LONGEST:
         return _PREFIX + storage

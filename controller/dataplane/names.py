@@ -24,7 +24,7 @@ _PREFIXES: Final[Mapping[Resource, str]] = {
     DISRUPTION_BUDGETS: "etcd-",
     NETWORK_POLICIES: "etcd-",
     # With the pair of the storage's user in the core.
-    SECRETS: "etcd-core-",
+    SECRETS: "etcd-user-",
 }
 
 

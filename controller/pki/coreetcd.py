@@ -1,9 +1,10 @@
 """Certificates for the core etcd of artifacts/etcd, made in the cluster, on the spot.
 
 Run by the Jobs of those manifests: `python -m controller.pki.coreetcd server` makes the authority,
-its bundle and the serving pair next to the core; `client` hands the bundle and a client pair to
-the controller's namespace, by the names that the controller's flags have as defaults; `users`
-hands it what it makes users in the core with. What exists already stays, so all may run again.
+its bundle and, next to the core, the serving pair and one of etcd's user root; `client` hands the
+bundle and a client pair to the controller's namespace, by the names that the controller's flags
+have as defaults; `users` hands it what it makes users in the core with. What exists already
+stays, so all may run again.
 Operators with a core of their own never need this.
 """
 
@@ -37,7 +38,12 @@ _log = structlog.get_logger("coreetcd")
 
 
 def make_server(client: Client, namespace: str, service: str, now: datetime) -> None:
-    """Make the authority if there is none, its bundle and the serving pair of `service`."""
+    """Make the authority if there is none, its bundle, and the pairs in the core's pod.
+
+    One is for `service` to be believed with, the other for who administers the core from there
+    once it checks users. No user may be called as the first: whoever asks etcd's gateway for JSON
+    with a pair without a name could come as that user.
+    """
     authority = Authority.create("core etcd", validity=VALIDITY, now=now)
     pair = authority.pair
     _ensure(
@@ -56,7 +62,13 @@ def make_server(client: Client, namespace: str, service: str, now: datetime) -> 
     )
     pair = authority.issue(leaf, validity=VALIDITY, now=now)
     _ensure(client, CONFIG_MAPS, config_map(namespace, authority))
-    content = {"server.pem": pair.cert_pem, "server-key.pem": pair.key_pem}
+    root = _issue_root(authority, now)
+    content = {
+        "server.pem": pair.cert_pem,
+        "server-key.pem": pair.key_pem,
+        "root.pem": root.cert_pem,
+        "root-key.pem": root.key_pem,
+    }
     _ensure(client, SECRETS, secret(SERVING_SECRET, namespace, content))
 
 
@@ -76,12 +88,16 @@ def make_users(client: Client, namespace: str, to: str, now: datetime) -> None:
     This core has one authority for everything; it is for trying things out.
     """
     authority = read_authority(client, namespace)
-    root = authority.issue(Leaf(cn="root"), validity=VALIDITY, now=now)
+    root = _issue_root(authority, now)
     content = {"client.pem": root.cert_pem, "client-key.pem": root.key_pem}
     _ensure(client, SECRETS, secret(ROOT_SECRET, to, content))
     pair = authority.pair
     content = {"ca.pem": pair.cert_pem, "ca-key.pem": pair.key_pem}
     _ensure(client, SECRETS, secret(CLIENT_CA_SECRET, to, content))
+
+
+def _issue_root(authority: Authority, now: datetime) -> Pair:
+    return authority.issue(Leaf(cn="root"), validity=VALIDITY, now=now)
 
 
 def read_authority(client: Client, namespace: str) -> Authority:

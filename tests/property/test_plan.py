@@ -17,7 +17,7 @@ from controller.ownership import (
     merge_patch,
     overlay,
 )
-from controller.plan import Create, Delete, Evict, Patch, Snapshot, plan_storage
+from controller.plan import Create, Delete, Evict, Patch, Snapshot, conflicts, plan_storage
 from controller.resources import REPLICA_SETS, SERVICES
 from controller.watches import OF_EVERY_STORAGE
 from tests.support.memoryserver import MemoryServer, apply_merge_patch
@@ -133,7 +133,7 @@ class World:
         desired = desired_of(storage, version=version)
         for _ in range(4):
             plan = plan_storage(storage, desired, self.snapshot())
-            self.check(plan.conflicts != ())
+            self.check(conflicts(storage, self.snapshot()) != ())
             for write in plan.writes:
                 self.carry_out(write)
             if not plan.writes:

@@ -31,7 +31,7 @@ from tests.support.objects import (
 Json = dict[str, Any]
 
 RS: Final = f"etcd-rs-{NAME}"
-PAIR: Final = f"etcd-core-{NAME}"
+PAIR: Final = f"etcd-user-{NAME}"
 STATUS: Final = f"patch EtcdStorage/status {NAME}"
 
 _NOW: Final = datetime(2026, 1, 2, 3, 4, 6, tzinfo=UTC)

@@ -73,10 +73,13 @@ class Storages:
         conditions = self.get(name).get("status", {}).get("conditions", [])
         return next((c for c in conditions if c["type"] == type_), {})
 
-    def await_condition(self, name: str, type_: str, reason: str) -> dict[str, Any]:
+    def await_condition(
+        self, name: str, type_: str, reason: str, *, within: float = 10.0
+    ) -> dict[str, Any]:
         """Wait until the condition has this reason; return the storage."""
         eventually(
             lambda: self.condition(name, type_).get("reason") == reason,
+            within=within,
             what=f"{type_} of {name} to be {reason}: {self.get(name).get('status')}",
         )
         return self.get(name)

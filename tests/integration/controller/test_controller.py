@@ -86,11 +86,12 @@ def test_many_storages_at_once_cost_their_writes_and_no_refusal(
             objects = (manifest(name, {"replicas": 1}) for name in names)
             list(pool.map(lambda obj: storages.api.create(ETCD_STORAGES, obj), objects))
         for name in names:
-            storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
-            eventually(lambda name=name: len(pods.of(name)) == 1)  # type: ignore[misc]
+            # 250 writes of ours, and their pods: on a machine that is busy it takes its time.
+            storages.await_condition(name, "Deployed", "EtcdProxyDeployed", within=60)
+            eventually(lambda name=name: len(pods.of(name)) == 1, within=60)  # type: ignore[misc]
             pods.make_ready(name)
         for name in names:
-            storages.await_condition(name, "Ready", "PodsReady")
+            storages.await_condition(name, "Ready", "PodsReady", within=60)
     written = sorted((log["write"], log["kind"], log["object"]) for log in logs if "write" in log)
     assert written == sorted(
         ("create", resource.kind, object_name(resource, name))

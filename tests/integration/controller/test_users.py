@@ -1,7 +1,9 @@
 """Storages with users of their own: the real API server and a real core etcd with TLS."""
 
 import base64
+import json
 import secrets
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -80,7 +82,7 @@ def run(
 
 
 def pair_of(storages: Storages, namespace: str, name: str) -> Pair:
-    data = storages.api.get(SECRETS, f"etcd-core-{name}", namespace)["data"]
+    data = storages.api.get(SECRETS, f"etcd-user-{name}", namespace)["data"]
     return Pair(base64.b64decode(data["tls.crt"]), base64.b64decode(data["tls.key"]))
 
 
@@ -110,7 +112,7 @@ def test_a_storage_gets_a_user_its_pair_and_pods_that_use_it(
         pods.make_ready("mine")
         eventually(lambda: storages.get("mine")["status"].get("isolation") == "Core")
         (pod,) = pods.of("mine")
-        assert "etcd-core-mine" in str(pod["spec"]["volumes"])
+        assert "etcd-user-mine" in str(pod["spec"]["volumes"])
         assert ("initContainers" in pod["spec"]) is (mode == "Proxy")
         assert storages.condition("mine", "Degraded")["status"] == "False"
 
@@ -135,6 +137,57 @@ def test_a_storage_takes_its_user_and_its_pods_with_it(
         assert "etcdstorage:going" not in users(core) | roles(core)
         assert "etcdstorage:staying" in users(core) & roles(core)
         assert "kept" in core.etcdctl().run("get", "/going/key")
+
+
+def test_pods_that_outlive_their_storage_keep_their_user_for_its_successor(
+    storages: Storages,
+    run: Run,
+    core: CoreEtcd,
+    control_plane: ControlPlane,
+    namespace: str,
+    pods: Pods,
+) -> None:
+    with run():
+        storages.create("lasting", replicas=1)
+        storages.await_condition("lasting", "Deployed", "EtcdProxyDeployed")
+        eventually(lambda: len(pods.of("lasting")) == 1)
+        (before,) = pods.of("lasting")
+        pair = pair_of(storages, namespace, "lasting")
+        control_plane.kubectl("delete", "es/lasting", "--cascade=orphan", "--timeout=30s")
+        core.etcdctl(pair).run("put", "/lasting/key", "value")
+        storages.create("lasting", replicas=1)
+        storages.await_condition("lasting", "Deployed", "EtcdProxyDeployed")
+        # Pods that run are adopted first: they wait for nothing.
+        eventually(lambda: storages.get("lasting")["metadata"].get("finalizers"))
+        assert storages.get("lasting")["metadata"]["finalizers"] == [CORE_USER_FINALIZER]
+        (after,) = pods.of("lasting")
+        assert after["metadata"]["uid"] == before["metadata"]["uid"]
+        assert pair_of(storages, namespace, "lasting") == pair
+        control_plane.kubectl("delete", "es/lasting", "--timeout=30s")
+        assert pods.of("lasting") == []
+        assert "etcdstorage:lasting" not in users(core) | roles(core)
+
+
+def test_the_way_out_of_a_deletion_takes_off_our_finalizer_alone(
+    storages: Storages, run: Run, core: CoreEtcd, control_plane: ControlPlane
+) -> None:
+    with run():
+        storages.create("going", replicas=1)
+        storages.await_condition("going", "Deployed", "EtcdProxyDeployed")
+        theirs = [{"op": "add", "path": "/metadata/finalizers/0", "value": "example.org/theirs"}]
+        control_plane.kubectl("patch", "es/going", "--type=json", f"--patch={json.dumps(theirs)}")
+        core.stop()
+        control_plane.kubectl("delete", "es/going", "--wait=false")
+
+        def way_out() -> str:
+            message: str = storages.condition("going", "Degraded").get("message", "")
+            return message.partition("leave the user behind: ")[2]
+
+        eventually(lambda: way_out() != "", within=60)
+        words = shlex.split(way_out())
+        assert words.pop(0) == "kubectl"
+        control_plane.kubectl(*words)
+        assert storages.get("going")["metadata"]["finalizers"] == ["example.org/theirs"]
 
 
 def test_a_core_that_is_away_is_told_holds_the_deleted_and_stops_no_other_work(
@@ -249,7 +302,7 @@ def test_the_rights_of_the_two_manifests_are_enough(
         storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
         before = pair_of(storages, NAMESPACE, name)
         spoilt = '--patch={"data":{"tls.crt":"eA=="}}'
-        control_plane.kubectl("patch", "-n", NAMESPACE, f"secret/etcd-core-{name}", spoilt)
+        control_plane.kubectl("patch", "-n", NAMESPACE, f"secret/etcd-user-{name}", spoilt)
         eventually(
             lambda: pair_of(storages, NAMESPACE, name).cert_pem not in {b"x", before.cert_pem}
         )
@@ -260,20 +313,20 @@ def test_the_rights_of_the_two_manifests_are_enough(
 def test_a_pair_whose_secret_lost_our_label_is_mended_and_a_foreign_one_told(
     storages: Storages, run: Run, control_plane: ControlPlane, namespace: str
 ) -> None:
-    taken = secret(namespace, "etcd-core-taken", theirs=b"x")
+    taken = secret(namespace, "etcd-user-taken", theirs=b"x")
     control_plane.kubectl("create", "-f", "-", stdin=taken)
     with run():
         storages.create("taken")
         storages.await_condition("taken", "Degraded", "NameConflict")
-        assert "etcd-core-taken" in storages.condition("taken", "Degraded")["message"]
+        assert "etcd-user-taken" in storages.condition("taken", "Degraded")["message"]
         storages.create("mine")
         storages.await_condition("mine", "Deployed", "EtcdProxyDeployed")
         before = pair_of(storages, namespace, "mine")
-        what = ("label", "-n", namespace, "secret/etcd-core-mine", "etcd.xmudrii.com/storage-")
+        what = ("label", "-n", namespace, "secret/etcd-user-mine", "etcd.xmudrii.com/storage-")
         control_plane.kubectl(*what)
 
         def labelled() -> bool:
-            found = storages.api.get(SECRETS, "etcd-core-mine", namespace)
+            found = storages.api.get(SECRETS, "etcd-user-mine", namespace)
             labels: dict[str, str] = found["metadata"]["labels"]
             return labels.get("etcd.xmudrii.com/storage") == "mine"
 

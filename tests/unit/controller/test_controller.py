@@ -1,5 +1,6 @@
 """The machinery around a reconcile: what comes back, what ends the program, what is told."""
 
+import math
 import random
 import threading
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ from structlog.testing import capture_logs
 from controller import controller as module
 from controller import watchdog
 from controller.api.conditions import find_condition
+from controller.api.storage import CORE_USER_FINALIZER
 from controller.consistency import CacheBehind
 from controller.controller import EtcdStorageController
+from controller.core import Access
 from controller.dataplane.interface import REVISION_LABEL
 from controller.handlers import LOW_PRIORITY
 from controller.options import Options, parse_options
@@ -56,10 +59,10 @@ def options(*flags: str) -> Options:
 MODIFIED = ApiError(409, "Conflict", "modified", details={"name": "a", "kind": "services"})
 
 
-def controller_of(server: WatchServer, clock: Clock) -> EtcdStorageController:
+def controller_of(server: WatchServer, clock: Clock, *flags: str) -> EtcdStorageController:
     return EtcdStorageController(
         server.client,
-        options(),
+        options(*flags),
         clock=clock,
         rng=random.Random(1),
         now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
@@ -351,13 +354,14 @@ def test_the_workers_end_with_the_stop_and_none_has_a_name_twice(world: World) -
 class Running:
     """The whole controller on a server in memory, with real informers, queue and workers."""
 
-    def __init__(self) -> None:
+    def __init__(self, *flags: str) -> None:
         self.server = WatchServer()
         self.stop = threading.Event()
+        self._flags = flags
         self.controllers: list[EtcdStorageController] = []
 
     def start(self) -> bool:
-        self.controllers.append(controller_of(self.server, RealClock()))
+        self.controllers.append(controller_of(self.server, RealClock(), *self._flags))
         return self.controllers[-1].run(self.stop)
 
     def await_reason(self, reason: str, type_: str = "Deployed", name: str = "a") -> None:
@@ -374,8 +378,10 @@ class Running:
 
         def idle() -> bool:
             with queue._lock:
-                waiting = queue._waiting.next_ready_at()
-                return not queue._dirty and not queue._processing and waiting is None
+                # What comes back in minutes, as a storage without a ready pod does, is no work.
+                waiting = queue._waiting.next_ready_at() or math.inf
+                later = waiting > controller._clock.monotonic() + 60
+                return not queue._dirty and not queue._processing and later
 
         def heard(informer: SharedIndexInformer) -> bool:
             newest = [e["object"] for e in self.server.history[informer.resource][-1:]]
@@ -479,6 +485,73 @@ def test_a_write_that_fails_is_tried_again_until_it_goes_through(credentials: Ru
         credentials.await_reason("WriteFailed")
         server.failures.clear()
         credentials.await_reason("EtcdProxyDeployed")
+
+
+def test_what_keeps_users_from_being_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That something was never there is no news that a watch would bring."""
+
+    def refuse(_access: Access) -> Any:
+        raise ValueError("these are no URLs")
+
+    monkeypatch.setattr(module, "connect", refuse)
+    found = Running("--etcd-core-root-secret=root-pair", "--etcd-core-client-ca-secret=clients")
+    found.server.put(ETCD_STORAGES, etcd_storage("a"))
+    going = {"deletionTimestamp": "2026-01-02T03:04:05Z", "finalizers": [CORE_USER_FINALIZER]}
+    found.server.put(ETCD_STORAGES, etcd_storage("going", meta=going))
+    with running(found):
+        for name in ("a", "going"):
+            found.await_reason("CoreCAMissing", "Degraded", name)
+        found.server.put(CONFIG_MAPS, core_config_map())
+        found.await_reason("CoreRootMissing", "Degraded")
+        found.server.put(SECRETS, core_secret(name="root-pair"))
+        found.await_reason("CoreAccessUnusable", "Degraded")
+
+
+class Shared:
+    """The caches of the shared objects: `versions` of what each of them holds now."""
+
+    def __init__(self, **versions: str) -> None:
+        self.versions = versions
+
+    def find_shared(self, resource: Resource, _name: str, _namespace: str) -> dict[str, Any]:
+        version = self.versions[resource.kind]
+        if resource == CONFIG_MAPS:
+            return core_config_map({"ca.pem": version})
+        return core_secret({"client.pem": version, "client-key.pem": "key"})
+
+
+def test_two_news_at_once_do_not_leave_the_older_pair_in_use() -> None:
+    """`kubectl apply` of CA and root pair: each is told of by a thread of its own."""
+    flags = ("--etcd-core-root-secret=root-pair", "--etcd-core-client-ca-secret=clients")
+    controller = controller_of(WatchServer(), FakeClock(), *flags)
+    caches: Any = Shared(ConfigMap="new", Secret="old")
+    told: list[Any] = []
+    second = threading.Thread(target=controller._refresh_access)
+
+    class Keeper:
+        def use(self, access: Any) -> None:
+            if not told and second.ident is None:
+                # The pair comes while the first thread is on its way with what it has seen.
+                caches.versions["Secret"] = "new"
+                second.start()
+                second.join(0.1)
+            told.append((access.ca_pem, access.cert_pem))
+
+    keeper: Any = Keeper()
+    controller._listers, controller._keeper = caches, keeper
+    controller._refresh_access()
+    second.join(10)
+    controller._queue.shut_down()
+    controller._recorder._sender.shutdown()
+    assert told == [(b"new", b"old"), (b"new", b"new")]
+
+
+def test_a_keeper_that_dies_ends_the_program_as_failed(world: World) -> None:
+    with capture_logs() as logs:
+        world.controller._keeper_died(RuntimeError("a bug"))
+    assert [log["event"] for log in logs] == ["core_users_died"]
+    assert world.stop.is_set()
+    assert world.controller._failed.is_set()
 
 
 def test_a_stop_before_the_first_list_is_a_stop() -> None:

@@ -1,5 +1,7 @@
 """Storages with users of their own in the core: whole reconciles, from claim to pods."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +11,9 @@ from controller.api.storage import CORE_USER_FINALIZER
 from controller.core import Access, CoreLook
 from controller.coreusers import core_access
 from controller.dataplane import UserSecrets
-from controller.resources import ETCD_STORAGES, REPLICA_SETS, SECRETS, SERVICES
+from controller.plan import Snapshot
+from controller.resources import CONFIG_MAPS, ETCD_STORAGES, REPLICA_SETS, SECRETS, SERVICES
+from informers import ApiError, Resource
 from tests.support.objects import (
     CLIENT_CA,
     CORE,
@@ -19,6 +23,7 @@ from tests.support.objects import (
     core_config_map,
     core_secret,
     etcd_storage,
+    read,
 )
 from tests.support.userworld import PAIR, RS, STATUS, UserWorld
 
@@ -144,6 +149,68 @@ def test_pods_that_lean_on_auth_go_when_it_is_lost_and_come_back_with_it(world: 
     assert world.server.peek(REPLICA_SETS, RS)["spec"]["template"] == before
 
 
+def listed_ca(world: UserWorld) -> None:
+    listed = [{"name": "ca", "namespace": "theirs"}]
+    world.server.edit(ETCD_STORAGES, NAME, lambda o: o["spec"].update(caCertConfigMap=listed))
+
+
+def lose_ca(world: UserWorld) -> None:
+    world.server.remove(CONFIG_MAPS, CORE.ca_config_map)
+
+
+def taken_service(world: UserWorld) -> None:
+    other = [{"kind": "Deployment", "name": "d", "uid": "another", "controller": True}]
+    world.server.edit(SERVICES, SERVICE, lambda o: o["metadata"].update(ownerReferences=other))
+
+
+def orphaned(world: UserWorld) -> None:
+    world.server.edit(REPLICA_SETS, RS, lambda o: o["metadata"].pop("ownerReferences"))
+
+
+@pytest.mark.parametrize(
+    ("happens", "reason"),
+    [
+        (listed_ca, "NotSupported"),
+        (lose_ca, "CoreCAMissing"),
+        (taken_service, "NameConflict"),
+        (orphaned, "CoreAuthDisabled"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [True, False])
+def test_no_refusal_keeps_pods_alive_that_nothing_keeps_apart(
+    world: UserWorld, happens: Callable[[UserWorld], None], reason: str, *, at_once: bool
+) -> None:
+    world.server.edit(ETCD_STORAGES, NAME, lambda o: o["spec"].update(mode="Direct"))
+    world.settle()
+    world.add_pod("a")
+    world.reconcile()
+    assert world.status()["isolation"] == "Core"
+    happens(world)
+    if not at_once:
+        world.settle()
+    world.keeper.look = CoreLook(reachable=True, auth=False)
+    world.settle()
+    assert world.server.peek(REPLICA_SETS, RS)["spec"]["replicas"] == 0
+    assert "isolation" not in world.status()
+    assert world.condition("Deployed")[:2] == ("False", reason)
+    assert "auth enable" in world.condition("Degraded")[2]
+
+
+def test_nobody_says_that_the_core_isolates_without_asking_it(deployed: UserWorld) -> None:
+    deployed.add_pod("a")
+    deployed.reconcile()
+    assert deployed.status()["isolation"] == "Core"
+    # The core is away, also for a controller that has just started.
+    for look in (CoreLook(auth=True), CoreLook()):
+        deployed.keeper.look = look
+        deployed.reconcile()
+        assert deployed.status()["isolation"] == "Core"
+    deployed.server.edit(ETCD_STORAGES, NAME, lambda o: o["spec"].update(mode="Direct"))
+    deployed.reconciler = replace(deployed.reconciler, users=None)
+    deployed.reconcile()
+    assert "isolation" not in deployed.status()
+
+
 def test_auth_that_is_switched_on_rolls_to_pods_that_lean_on_it(world: UserWorld) -> None:
     world.keeper.look = CoreLook(reachable=True, auth=False)
     world.settle()
@@ -181,6 +248,133 @@ def test_a_foreign_secret_of_that_name_is_told_and_not_touched(world: UserWorld)
     assert world.condition("Deployed")[:2] == ("False", "NameConflict")
     assert f"Secret {PAIR}" in world.condition("Degraded")[2]
     assert world.server.peek(SECRETS, PAIR) == theirs
+
+
+@pytest.mark.parametrize("resource", [SECRETS, SERVICES, REPLICA_SETS])
+def test_while_a_name_is_taken_nothing_is_claimed_or_made(
+    world: UserWorld, resource: Resource
+) -> None:
+    world.settle()
+    taken = world.server.peek(resource, {SECRETS: PAIR, SERVICES: SERVICE}.get(resource, RS))
+    taken["metadata"].update(ownerReferences=[], labels={})
+    world = UserWorld()
+    world.server.put(resource, taken)
+    if resource == SECRETS:
+        world.lose_sight_of_secret()
+    world.settle()
+    assert world.condition("Deployed")[:2] == ("False", "NameConflict")
+    assert (world.finalizers(), world.keeper.users) == ([], set())
+    world.server.remove(resource, taken["metadata"]["name"])
+    world.settle()
+    assert world.condition("Deployed")[0] == "True"
+
+
+# What storages had before they had users goes on.
+
+
+@pytest.fixture
+def shared(world: UserWorld) -> UserWorld:
+    """A storage on the shared pair, and a controller that was given the flags since."""
+    flagged, listers = world.reconciler, world.server.listers()
+    world.server.put(SECRETS, core_secret())
+    world.reconciler = replace(flagged, users=None, listers=listers)
+    world.settle()
+    world.add_pod("a")
+    world.reconciler = flagged
+    return world
+
+
+@pytest.mark.parametrize("lacks", ["core", "user", "authority"])
+def test_pods_on_the_shared_pair_are_mended_until_there_is_another(
+    shared: UserWorld, lacks: str
+) -> None:
+    authority = shared.server.peek(SECRETS, CLIENT_CA)
+    before = shared.server.peek(REPLICA_SETS, RS)["spec"]["template"]
+    if lacks == "core":
+        shared.keeper.lose()
+    elif lacks == "user":
+        shared.keeper.foreign.add(NAME)
+    else:
+        shared.server.remove(SECRETS, CLIENT_CA)
+    shared.server.remove(SERVICES, SERVICE)
+    shared.server.edit(ETCD_STORAGES, NAME, lambda o: o["spec"].update(replicas=5))
+    shared.settle()
+    spec = shared.server.peek(REPLICA_SETS, RS)["spec"]
+    assert (spec["replicas"], spec["template"]) == (5, before)
+    assert shared.server.all(SERVICES)
+    assert PAIR not in [secret["metadata"]["name"] for secret in shared.server.all(SECRETS)]
+    reason = {"core": "CoreUnreachable", "user": "CoreUserConflict"}
+    told = shared.condition("Degraded")
+    assert told[:2] == ("True", reason.get(lacks, "CoreClientCAUnusable"))
+    assert shared.status()["isolation"] == "Gate"
+    assert shared.status()["updatedReplicas"] == 1
+    shared.keeper.look = CoreLook(reachable=True, auth=True)
+    shared.keeper.foreign.clear()
+    shared.server.put(SECRETS, authority)
+    shared.settle()
+    assert PAIR in str(shared.server.peek(REPLICA_SETS, RS)["spec"]["template"])
+    assert shared.condition("Degraded")[0] == "False"
+
+
+# What the server refuses is told, whatever it is.
+
+
+def test_a_claim_that_is_refused_is_told(world: UserWorld) -> None:
+    world.server.failures[CLAIM] = ApiError(403, "Forbidden", "may not patch etcdstorages")
+    with pytest.raises(ApiError):
+        world.reconcile()
+    for type_ in ("Deployed", "Degraded"):
+        assert world.condition(type_)[1:] == ("WriteFailed", "may not patch etcdstorages")
+    world.server.failures.clear()
+    world.settle()
+    assert world.condition("Deployed")[0] == "True"
+
+
+@pytest.mark.parametrize("write", [f"delete ReplicaSet {RS}", CLAIM])
+def test_an_end_that_is_refused_is_told(deployed: UserWorld, write: str) -> None:
+    deployed.server.failures[write] = ApiError(403, "Forbidden", "may not")
+    deployed.delete()
+
+    def end() -> None:
+        for _ in range(4):
+            deployed.reconcile()
+            deployed.keeper.work()
+
+    with pytest.raises(ApiError):
+        end()
+    assert deployed.condition("Degraded") == ("True", "WriteFailed", "may not")
+    deployed.server.failures.clear()
+    end()
+    assert deployed.finalizers() == []
+
+
+def test_a_secret_that_may_not_be_read_is_told(
+    deployed: UserWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed.add_pod("a")
+    deployed.reconcile()
+    deployed.lose_sight_of_secret()
+
+    def refuse(*_: object) -> Json:
+        raise ApiError(403, "Forbidden", "may not get secrets")
+
+    monkeypatch.setattr(deployed.server, "get", refuse)
+    with pytest.raises(ApiError):
+        deployed.reconcile()
+    assert deployed.condition("Degraded") == ("True", "WriteFailed", "may not get secrets")
+    assert deployed.condition("Ready")[0] == "True"
+
+
+def test_no_pair_is_made_before_its_user(world: UserWorld) -> None:
+    users = world.reconciler.users
+    assert users is not None
+    world.reconcile()
+    snapshot = Snapshot(client_ca=world.server.peek(SECRETS, CLIENT_CA))
+    storage = read(meta={"finalizers": [CORE_USER_FINALIZER]})
+    assert users.tenant(storage, snapshot, None).secret is None
+    world.keeper.want(NAME, claimed=True)
+    world.keeper.work()
+    assert users.tenant(storage, snapshot, None).secret is not None
 
 
 def test_an_authority_that_goes_stops_new_storages_only(deployed: UserWorld) -> None:

@@ -3,7 +3,13 @@
 import pytest
 
 from controller.api.conditions import Problem
-from controller.observed import after_writes, observe, plan_problem, write_problem
+from controller.observed import (
+    after_writes,
+    conflict_problem,
+    observe,
+    plan_problem,
+    write_problem,
+)
 from controller.ownership import Conflict
 from controller.plan import Awaited, Create, Delete, Plan, Snapshot
 from controller.resources import REPLICA_SETS, SERVICES
@@ -12,36 +18,44 @@ from informers import ApiError, ConnectionFailed
 from tests.support.objects import desired_of, owned_by, pod, read
 
 STORAGE, DESIRED = read(), desired_of()
-NOBODY = Tenant(users=False, auth=None)
+NOBODY = Tenant(users=False)
 SERVICE = owned_by(STORAGE, DESIRED.objects[SERVICES])
 
 
 def test_a_service_of_ours_serves_and_a_foreign_one_does_not() -> None:
     foreign = {**SERVICE, "metadata": {"name": "etcd-etcd-name"}}
     for service, served in ((SERVICE, True), (foreign, False)):
-        seen = observe(STORAGE, DESIRED, Snapshot(objects={SERVICES: service}), NOBODY, None)
+        seen = observe(STORAGE, DESIRED, Snapshot(objects={SERVICES: service}), NOBODY)
         assert seen.served is served
-    assert not observe(STORAGE, DESIRED, Snapshot(), NOBODY, None).served
+    assert not observe(STORAGE, DESIRED, Snapshot(), NOBODY).served
 
 
 def test_while_nothing_can_be_wanted_pods_are_measured_by_what_was_wanted_last() -> None:
-    refusal = Problem("NotSupported", "no")
+    refused = Tenant(users=False, problem=Problem("NotSupported", "no"))
     snapshot = Snapshot(desired_of(version=1).replica_set, pods=(pod("a"),))
-    assert observe(STORAGE, DESIRED, snapshot, NOBODY, None).revision == DESIRED.revision
-    refused = observe(STORAGE, DESIRED, snapshot, NOBODY, refusal)
-    assert refused.revision == desired_of(version=1).revision
-    assert observe(STORAGE, DESIRED, Snapshot(), NOBODY, refusal).revision is None
+    assert observe(STORAGE, DESIRED, snapshot, NOBODY).revision == DESIRED.revision
+    seen = observe(STORAGE, DESIRED, snapshot, refused)
+    assert (seen.revision, seen.problem) == (desired_of(version=1).revision, refused.problem)
+    assert observe(STORAGE, DESIRED, Snapshot(), refused).revision is None
 
 
 def test_what_the_core_makes_of_it_is_passed_on() -> None:
     away = Problem("CoreUnreachable", "away")
-    tenant = Tenant(users=True, auth=True, concerns=(away,))
-    seen = observe(STORAGE, DESIRED, Snapshot(), tenant, None)
-    assert (seen.concerns, seen.auth, seen.problem) == ((away,), True, None)
+    tenant = Tenant(users=True, isolates=True, concerns=(away,))
+    seen = observe(STORAGE, DESIRED, Snapshot(), tenant)
+    assert (seen.concerns, seen.isolates, seen.problem) == ((away,), True, None)
+
+
+def test_what_keeps_the_replica_set_from_making_pods_is_passed_on() -> None:
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    replica_set = {**DESIRED.replica_set, "status": {"conditions": [failure]}}
+    seen = observe(STORAGE, DESIRED, Snapshot(replica_set), NOBODY)
+    assert "exceeded quota" in seen.failure
+    assert observe(STORAGE, DESIRED, Snapshot(), NOBODY).failure == ""
 
 
 def test_a_service_just_made_serves() -> None:
-    seen = observe(STORAGE, DESIRED, Snapshot(), NOBODY, None)
+    seen = observe(STORAGE, DESIRED, Snapshot(), NOBODY)
     assert not after_writes(seen, [Create(REPLICA_SETS, {})]).served
     assert after_writes(seen, [Create(SERVICES, {})]).served
 
@@ -70,7 +84,7 @@ def test_a_failed_write_is_told_unless_it_is_only_late(
 def test_what_stands_in_the_way() -> None:
     theirs, leaving = Conflict("Service", "s", "is not ours"), Conflict("Service", "s", "x", True)
     for conflicts, passes in (((theirs,), False), ((leaving,), True), ((theirs, leaving), False)):
-        problem = plan_problem(Plan(conflicts=conflicts))
+        problem = conflict_problem(conflicts)
         assert problem is not None
         assert (problem.reason, problem.passes) == ("NameConflict", passes)
     for plan in (
@@ -81,4 +95,4 @@ def test_what_stands_in_the_way() -> None:
         assert problem is not None
         assert (problem.reason, problem.passes) == ("AwaitingDeletion", True)
         assert "ReplicaSet r" in problem.message
-    assert plan_problem(Plan()) is None
+    assert (plan_problem(Plan()), conflict_problem(())) == (None, None)

@@ -14,6 +14,7 @@ from controller.plan import (
     Evict,
     Patch,
     Plan,
+    conflicts,
     plan_object,
     plan_storage,
     plan_suspension,
@@ -104,7 +105,7 @@ def test_from_nothing_each_object_is_made_once_and_then_nothing(world: World) ->
     assert world.server.writes == [f"create {kind.kind} {name}" for kind, name in OBJECTS]
     for resource, name in OBJECTS:
         assert controller_of(world.server.peek(resource, name)) == controller_reference(STORAGE)
-    assert (plan.conflicts, plan.awaited, plan.brings_to_life) == ((), (), True)
+    assert (plan.awaited, plan.brings_to_life) == ((), True)
 
 
 def test_the_defaults_that_the_server_adds_are_no_drift(deployed: World) -> None:
@@ -254,9 +255,8 @@ def test_a_foreign_object_is_in_no_write_and_stops_the_others(world: World) -> N
         "spec": {"ports": [{"port": 1}]},
     }
     world.server.put(SERVICES, foreign)
-    plan = world.plan()
-    assert plan.writes == ()
-    (conflict,) = plan.conflicts
+    assert world.plan() == Plan()
+    (conflict,) = conflicts(STORAGE, world.server.snapshot())
     assert str(conflict).startswith(f"Service {SERVICE} exists and is not ours: delete it")
 
 
@@ -267,10 +267,10 @@ def test_both_foreign_objects_are_named(world: World) -> None:
         (SERVICES, service_of_2018(predecessor)),
     ):
         world.server.put(resource, obj)
-    plan = world.plan()
-    assert plan.writes == ()
-    assert [c.kind for c in plan.conflicts] == ["Service", "ReplicaSet"]
-    assert all("deleted EtcdStorage" in str(c) for c in plan.conflicts)
+    assert world.plan() == Plan()
+    found = conflicts(STORAGE, world.server.snapshot())
+    assert [conflict.kind for conflict in found] == ["Service", "ReplicaSet"]
+    assert all("deleted EtcdStorage" in str(conflict) for conflict in found)
 
 
 def test_no_pod_is_evicted_while_a_name_is_taken(deployed: World) -> None:
@@ -389,6 +389,17 @@ def test_a_suspension_takes_the_pods_of_our_own_replica_set_and_changes_nothing_
     other = {**controller_reference(STORAGE), "uid": "other"}
     deployed.server.edit(REPLICA_SETS, RS, lambda o: o["metadata"].update(ownerReferences=[other]))
     deployed.server.edit(REPLICA_SETS, RS, lambda o: o["spec"].update(replicas=2))
+    assert plan_suspension(STORAGE, deployed.server.snapshot()) == Plan()
+
+
+def test_a_suspension_takes_the_pods_of_an_orphan_as_well_and_adopts_it(deployed: World) -> None:
+    deployed.server.edit(REPLICA_SETS, RS, lambda o: o["metadata"].pop("ownerReferences"))
+    plan = plan_suspension(STORAGE, deployed.server.snapshot())
+    assert plan.adopts
+    deployed.carry_out(plan)
+    found = deployed.server.peek(REPLICA_SETS, RS)
+    assert found["spec"]["replicas"] == 0
+    assert found["metadata"]["ownerReferences"] == [controller_reference(STORAGE)]
     assert plan_suspension(STORAGE, deployed.server.snapshot()) == Plan()
 
 

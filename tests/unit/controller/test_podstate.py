@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controller.podstate import isolation, stuck, waiting
+from controller.podstate import failure, isolation, stuck, waiting
 from tests.support.objects import pod
 
 Json = dict[str, Any]
@@ -119,5 +119,14 @@ def test_what_needs_somebody(reason: str, needs_somebody: bool) -> None:  # noqa
 
 
 def test_pods_without_the_label_are_kept_apart_by_nobody() -> None:
-    assert isolation([pod("a")]) is None
-    assert isolation([]) is None
+    assert isolation([pod("a")], by_core=True) is None
+    assert isolation([], by_core=True) is None
+
+
+def test_why_a_replica_set_makes_no_pods() -> None:
+    quota = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    over = {**quota, "status": "False"}
+    told = "the ReplicaSet cannot make pods: exceeded quota"
+    assert failure({"status": {"conditions": [{"type": "Other"}, quota]}}) == told
+    for fine in (None, {}, {"status": {"replicas": 2}}, {"status": {"conditions": [over]}}):
+        assert failure(fine) == ""

@@ -10,7 +10,8 @@ import pytest
 from controller.api.conditions import find_condition
 from controller.api.storage import RESERVED_NAMES
 from controller.consistency import CacheBehind, ConsistencyStore
-from controller.dataplane.rolling import Stage
+from controller.dataplane.pods import DRAIN_TOKEN_ANNOTATION
+from controller.dataplane.rolling import PROGRESS_DEADLINE, Stage
 from controller.events import Event, Subject
 from controller.ownership import STORAGE_LABEL, controller_reference
 from controller.reconcile import Reconciler
@@ -601,6 +602,32 @@ def test_a_changed_template_rolls_the_pods_one_by_one(deployed: World) -> None:
     assert [write for write in deployed.reconcile() if "eviction" in write] == []
 
 
+@pytest.mark.parametrize("token", ["", "short", "../../quitquitquit", "F" * 32])
+def test_a_drain_token_that_is_kept_is_one_of_ours(deployed: World, token: str) -> None:
+    """It becomes a part of a path, and of the gate's configuration."""
+
+    def set_token(value: str) -> Any:
+        return lambda rs: rs["spec"]["template"]["metadata"]["annotations"].update(
+            {DRAIN_TOKEN_ANNOTATION: value}
+        )
+
+    def kept() -> Any:
+        template = deployed.server.peek(REPLICA_SETS, RS)["spec"]["template"]
+        return template["metadata"]["annotations"][DRAIN_TOKEN_ANNOTATION]
+
+    deployed.server.edit(REPLICA_SETS, RS, set_token("ab" * 16))
+    deployed.reconcile()
+    assert kept() == "ab" * 16
+    deployed.server.edit(REPLICA_SETS, RS, set_token(token))
+    assert f"patch ReplicaSet {RS}" in deployed.reconcile()
+    assert (
+        kept()
+        == desired_of().replica_set["spec"]["template"]["metadata"]["annotations"][
+            DRAIN_TOKEN_ANNOTATION
+        ]
+    )
+
+
 def test_a_pod_that_is_gone_already_needs_no_eviction(deployed: World) -> None:
     deployed.server.edit(REPLICA_SETS, RS, seen)
     add_pods(deployed, "a", "b", "c", revision="older", ready=False)
@@ -680,7 +707,8 @@ def test_without_an_answer_on_whether_the_storage_is_there_nothing_is_adopted(
     monkeypatch.setattr(world.server, "get", refuse)
     with pytest.raises(ApiError, match="no answer"):
         world.reconcile()
-    assert world.server.writes == []
+    assert world.server.writes == [STATUS]
+    assert world.condition()[1:] == ("WriteFailed", "no answer")
 
 
 @pytest.mark.parametrize(("resource", "name"), [(REPLICA_SETS, RS), (SERVICES, SERVICE)])
@@ -844,6 +872,28 @@ def test_who_is_deleted_or_refused_while_it_rolls_gives_its_slot_back(
             deployed.server.remove(SECRETS, CORE.certs_secret)
     deployed.reconcile()
     assert deployed.woken == ["another"]
+
+
+def test_a_storage_that_never_gets_a_pod_needs_a_person_and_is_looked_at_by_then(
+    deployed: World,
+) -> None:
+    assert 0 < (deployed.again or 0) <= PROGRESS_DEADLINE.total_seconds()
+    failure = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}
+    deployed.server.edit(REPLICA_SETS, RS, lambda rs: rs["status"].update(conditions=[failure]))
+    deployed.reconcile()
+    assert deployed.condition("Ready")[1:] == (
+        "NoPodReady",
+        "the ReplicaSet cannot make pods: exceeded quota",
+    )
+    assert deployed.condition("Degraded")[0] == "False"
+    deployed.moment += timedelta(seconds=deployed.again or 0)
+    deployed.reconcile()
+    assert deployed.condition("Degraded")[:2] == ("True", "NoPodReady")
+    assert "exceeded quota" in deployed.condition("Degraded")[2]
+    assert deployed.again is None
+    add_pods(deployed, "a", "b")
+    deployed.reconcile()
+    assert deployed.condition("Degraded")[0] == "False"
 
 
 def test_a_stuck_roll_needs_a_person(deployed: World) -> None:

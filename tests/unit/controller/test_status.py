@@ -1,6 +1,7 @@
 """The status through a storage's life, and against the CRD that has to take it."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,19 +10,22 @@ import yaml
 
 from controller.api.conditions import Problem, find_condition
 from controller.dataplane.interface import ISOLATION_LABEL
+from controller.dataplane.rolling import PROGRESS_DEADLINE
 from controller.ownership import merge_patch
 from controller.status import (
     AWAITING_DELETION,
     NAME_CONFLICT,
     Observed,
     desired_status,
+    overdue_at,
 )
 from tests.support.memoryserver import apply_merge_patch
-from tests.support.objects import pod, read
+from tests.support.objects import NOW, pod, read
 
 Json = dict[str, Any]
 
 ENDPOINT = "http://etcd-etcd-name.kube-apiserver-storage.svc:2379"
+BEGAN = datetime.fromisoformat(NOW)
 PROBLEM = Problem(NAME_CONFLICT, "Service etcd-etcd-name exists and is not ours")
 
 
@@ -29,8 +33,9 @@ def observed(*pods: Json, problem: Problem | None = None, served: bool = True) -
     return Observed(problem, served=served, endpoint=ENDPOINT, revision="new", pods=pods)
 
 
-def status(seen: Observed, before: Json | None = None, *, now: str = "t1") -> Json:
-    return desired_status(read(status=before), seen, now=now)
+def status(seen: Observed, before: Json | None = None, *, minutes: float = 0.0) -> Json:
+    """Return the status as of some minutes after NOW."""
+    return desired_status(read(status=before), seen, now=BEGAN + timedelta(minutes=minutes))
 
 
 def condition(of: Json, type_: str) -> tuple[str, str, str]:
@@ -120,7 +125,7 @@ def test_conditions_that_lack_anything_are_completed() -> None:
     for odd in ({"type": "Ready"}, {"type": "Ready", "status": "True"}):
         found = status(observed(pod("a")), {"conditions": [odd]})
         assert condition(found, "Ready")[0] == "True"
-        assert all(c["lastTransitionTime"] == "t1" for c in found["conditions"])
+        assert all(c["lastTransitionTime"] == NOW for c in found["conditions"])
 
 
 def test_degraded_says_who_has_to_do_what() -> None:
@@ -145,6 +150,53 @@ def test_degraded_says_who_has_to_do_what() -> None:
     assert condition(status(observed(stuck)), "Degraded")[:2] == ("True", "PodsCannotStart")
 
 
+def test_a_replica_set_that_makes_no_pods_or_not_all_is_told() -> None:
+    told = "the ReplicaSet cannot make pods: exceeded quota"
+    for pods, message in (
+        ((), told),
+        ((starting(waiting={"reason": "ContainerCreating"}),), "container gate ContainerCreating"),
+        ((pod("a"),), "pods behind the Service read from the core"),
+    ):
+        found = condition(status(replace(observed(*pods), failure=told)), "Ready")[2]
+        assert found == (message if message == told else f"{message}; {told}")
+
+
+CRASHED = {"terminated": {"reason": "Error", "exitCode": 1}}
+
+
+@pytest.mark.parametrize(
+    ("seen", "says"),
+    [
+        (observed(), "the ReplicaSet makes none"),
+        (replace(observed(), failure="exceeded quota"), "exceeded quota"),
+        (observed(starting(waiting={"reason": "CrashLoopBackOff"}, last=CRASHED)), "exit code 1"),
+    ],
+)
+def test_a_storage_that_no_pod_serves_for_long_needs_a_person(seen: Observed, says: str) -> None:
+    before = status(seen)
+    assert overdue_at(before) == BEGAN + PROGRESS_DEADLINE
+    late = PROGRESS_DEADLINE / timedelta(minutes=1)
+    before = status(seen, before, minutes=late - 0.1)
+    assert condition(before, "Degraded")[:2] == ("False", "AsExpected")
+    before = status(seen, before, minutes=late)
+    assert condition(before, "Degraded")[:2] == ("True", "NoPodReady")
+    assert says in condition(before, "Degraded")[2]
+    ready = status(observed(pod("a")), before, minutes=late + 1)
+    assert condition(ready, "Degraded")[:2] == ("False", "AsExpected")
+    assert overdue_at(ready) is None
+
+
+def test_the_time_begins_anew_when_what_kept_the_pods_away_is_over() -> None:
+    """As after a day without the core's CA, or without auth for a storage in mode Direct."""
+    before = status(observed(served=False, problem=PROBLEM))
+    assert overdue_at(before) is None
+    before = status(observed(problem=PROBLEM), before, minutes=1440)
+    assert condition(before, "Degraded") == ("True", PROBLEM.reason, PROBLEM.message)
+    before = status(observed(), before, minutes=1441)
+    assert condition(before, "Degraded")[:2] == ("False", "AsExpected")
+    assert overdue_at(before) == BEGAN + timedelta(minutes=1441) + PROGRESS_DEADLINE
+
+
 def test_what_is_wrong_besides_keeps_nothing_from_being_deployed() -> None:
     lost = Problem("CoreUnreachable", "the core is away")
     found = status(replace(observed(pod("a")), concerns=(lost,)))
@@ -153,28 +205,29 @@ def test_what_is_wrong_besides_keeps_nothing_from_being_deployed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pods", "auth", "says"),
+    ("pods", "by_core", "says"),
     [
         (["Core", "Core"], True, "Core"),
         (["Core", "Gate"], True, "Gate"),
         (["Gate"], False, "Gate"),
-        (["Core"], None, "Core"),
-        # The auth was switched off: what these pods lean on is not there.
+        # Not known, or switched off: what these pods lean on is not there.
         (["Core"], False, None),
+        (["Core", "Gate"], False, None),
         (["Core", None], True, None),
         ([], True, None),
     ],
 )
 def test_isolation_is_that_of_the_weakest_pod(
     pods: list[str | None],
-    auth: bool | None,  # noqa: FBT001 - a column of the table
+    by_core: bool,  # noqa: FBT001 - a column of the table
     says: str | None,
 ) -> None:
     made = [pod(str(number)) for number in range(len(pods))]
     for one, given in zip(made, pods, strict=True):
         one["metadata"]["labels"] |= {ISOLATION_LABEL: given} if given else {}
     ending = pod("ending", terminating=True)
-    assert status(replace(observed(*made, ending), auth=auth)).get("isolation") == says
+    seen = replace(observed(*made, ending), isolates=by_core)
+    assert status(seen).get("isolation") == says
 
 
 def test_transition_times_over_a_history() -> None:
@@ -183,22 +236,24 @@ def test_transition_times_over_a_history() -> None:
     before: Json | None = None
     times = []
     for moment, seen in enumerate((none, none, starting_up, ready, ready, starting_up)):
-        before = status(seen, before, now=f"t{moment}")
-        times.append([c["lastTransitionTime"] for c in before["conditions"]])
+        before = status(seen, before, minutes=moment)
+        changed = [c["lastTransitionTime"] for c in before["conditions"]]
+        since = [datetime.fromisoformat(time) - BEGAN for time in changed]
+        times.append([time // timedelta(minutes=1) for time in since])
     assert times == [
-        ["t0", "t0", "t0", "t0"],
-        ["t0", "t0", "t0", "t0"],
-        ["t2", "t0", "t0", "t2"],
-        ["t2", "t3", "t0", "t2"],
-        ["t2", "t3", "t0", "t2"],
-        ["t2", "t5", "t0", "t2"],
+        [0, 0, 0, 0],
+        [0, 0, 0, 0],
+        [2, 0, 0, 2],
+        [2, 3, 0, 2],
+        [2, 3, 0, 2],
+        [2, 5, 0, 2],
     ]
 
 
 def test_nothing_new_is_no_patch() -> None:
     for seen in (observed(pod("a")), observed(served=False, problem=PROBLEM)):
         before = status(seen)
-        assert merge_patch(before, status(seen, before, now="t2")) == {}
+        assert merge_patch(before, status(seen, before, minutes=1)) == {}
 
 
 def test_the_patch_leads_to_the_status_whatever_stood_there() -> None:
@@ -206,12 +261,12 @@ def test_the_patch_leads_to_the_status_whatever_stood_there() -> None:
     known: Json = status(observed(pod("a")))
     for before in ({}, leftovers, known, {"conditions": known["conditions"][:1]}):
         for seen in (observed(pod("a", "old")), observed(served=False, problem=PROBLEM)):
-            after = status(seen, before, now="t2")
+            after = status(seen, before, minutes=1)
             assert apply_merge_patch(before, merge_patch(before, after)) == after
 
 
 def test_the_generation_is_that_of_the_storage() -> None:
-    found = desired_status(read(generation=4), observed(pod("a")), now="t1")
+    found = desired_status(read(generation=4), observed(pod("a")), now=BEGAN)
     generations = {c["observedGeneration"] for c in found["conditions"]}
     assert (found["observedGeneration"], generations) == (4, {4})
 

@@ -1,5 +1,6 @@
 """How a storage stands towards the core, for every answer of the keeper."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,8 +9,8 @@ from controller.api.conditions import Problem
 from controller.api.storage import CORE_USER_FINALIZER, EtcdStorage
 from controller.core import CoreLook, UserLook, UserState
 from controller.dataplane import Facts
-from controller.tenant import Tenant, with_users, without_users
-from tests.support.objects import FACTS, desired_of, read
+from controller.tenant import Tenant, refused, with_users, without_users
+from tests.support.objects import FACTS, desired_of, read, replica_set_of_2018
 
 Json = dict[str, Any]
 
@@ -40,13 +41,16 @@ def reason(tenant: Tenant) -> str | None:
 
 
 def test_without_the_flags_only_proxy_is_served() -> None:
-    assert without_users(read()) == Tenant(users=False, auth=None)
-    assert reason(without_users(read(mode="Direct"))) == "DirectNeedsUsers"
+    assert without_users(read(), None) == Tenant(users=False)
+    assert reason(without_users(read(mode="Direct"), None)) == "DirectNeedsUsers"
+    assert without_users(read(mode="Direct"), TAKEN) == Tenant(users=False, problem=TAKEN)
 
 
 @pytest.mark.parametrize("mode", ["Proxy", "Direct"])
 def test_a_user_that_is_there_lets_the_pods_be_made(mode: str) -> None:
-    assert with_users(storage(mode), UP, READY, None) == Tenant(users=True, auth=True)
+    assert with_users(storage(mode), UP, READY, None) == Tenant(
+        users=True, auth=True, isolates=True
+    )
 
 
 def test_proxy_is_served_without_auth_in_the_core_and_direct_is_not() -> None:
@@ -78,8 +82,46 @@ def test_no_pod_is_made_before_its_user(
     problem = with_users(storage(), core, user, None).problem
     assert problem is not None
     assert (problem.reason, problem.passes) == (says, passes)
-    # Pods of before there were users wait in the same way.
-    assert with_users(storage(), core, user, desired_of().replica_set).problem == problem
+    # Pods of before there were users stay what they are until then.
+    tenant = with_users(storage(), core, user, desired_of().replica_set)
+    assert (tenant.problem, tenant.holds) == (None, True)
+    assert problem in tenant.concerns
+
+
+@pytest.mark.parametrize("core", [UP, DOWN])
+def test_only_pods_that_need_nothing_of_the_user_are_kept_without_it(core: CoreLook) -> None:
+    shared = desired_of().replica_set
+    for mode, replica_set in (
+        ("Direct", shared),
+        ("Proxy", replica_set_of_2018(read())),
+        ("Direct", {**running(auth=True), "spec": {**running(auth=True)["spec"], "replicas": 0}}),
+    ):
+        tenant = with_users(storage(mode), core, PENDING, replica_set)
+        assert (tenant.problem is not None, tenant.holds) == (True, False)
+
+
+@pytest.mark.parametrize("mode", ["Proxy", "Direct"])
+def test_who_is_refused_loses_what_the_core_no_longer_keeps_apart_and_nothing_else(
+    mode: str,
+) -> None:
+    served = refused(storage(mode), UP, TAKEN)
+    assert served == Tenant(users=True, isolates=True, problem=TAKEN)
+    lost = refused(storage(mode), OPEN, TAKEN)
+    assert (lost.problem, lost.isolates, lost.suspended) == (TAKEN, False, mode == "Direct")
+    assert [c.reason for c in lost.concerns] == ["CoreAuthDisabled"] * lost.suspended
+
+
+@pytest.mark.parametrize("told", ["Core", "Gate", None])
+def test_until_the_core_was_asked_what_was_told_last_counts(told: str | None) -> None:
+    status = {"isolation": told} if told else {}
+    before = replace(storage(), status=status)
+    for core, isolates in ((DOWN, told == "Core"), (UP, True), (OPEN, False)):
+        assert with_users(before, core, READY, running(auth=True)).isolates is isolates
+        assert refused(before, core, TAKEN).isolates is isolates
+
+
+def test_no_name_is_claimed_for_pods_that_must_not_run() -> None:
+    assert not with_users(read(mode="Direct"), OPEN, FREE, None).claims
 
 
 @pytest.mark.parametrize("auth", [True, False])

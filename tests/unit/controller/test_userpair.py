@@ -26,7 +26,7 @@ def test_a_pair_is_made_for_the_storages_user_and_kept() -> None:
     first = MAKER.look(read("tenant"), None, AUTHORITY, NOW)
     assert first.secret is not None
     metadata = first.secret["metadata"]
-    assert (metadata["name"], metadata["namespace"]) == ("etcd-core-tenant", NAMESPACE)
+    assert (metadata["name"], metadata["namespace"]) == ("etcd-user-tenant", NAMESPACE)
     assert (first.secret["apiVersion"], first.secret["kind"]) == (SECRETS.api_version, "Secret")
     assert first.secret["type"] == "kubernetes.io/tls"
     assert common_name(first.secret) == "etcdstorage:tenant"

@@ -4,6 +4,13 @@ import pytest
 
 from controller.dataplane.names import OWNED, labels, object_name, selector, storage_of
 from controller.ownership import STORAGE_LABEL
+from controller.pki.coreetcd import (
+    AUTHORITY_SECRET,
+    CLIENT_CA_SECRET,
+    CLIENT_SECRET,
+    ROOT_SECRET,
+    SERVING_SECRET,
+)
 from controller.resources import REPLICA_SETS, SECRETS, SERVICES
 from informers import Resource
 from tests.support.objects import read
@@ -18,7 +25,12 @@ def test_names_can_be_read_back(resource: Resource, name: str) -> None:
 def test_the_names_are_the_originals() -> None:
     assert object_name(REPLICA_SETS, "a") == "etcd-rs-a"
     assert object_name(SERVICES, "a") == "etcd-a"
-    assert object_name(SECRETS, "a") == "etcd-core-a"
+    assert object_name(SECRETS, "a") == "etcd-user-a"
+
+
+def test_no_pair_has_the_name_of_what_the_core_is_reached_with() -> None:
+    shared = (AUTHORITY_SECRET, SERVING_SECRET, CLIENT_SECRET, ROOT_SECRET, CLIENT_CA_SECRET)
+    assert [storage_of(SECRETS, name) for name in shared] == [None] * len(shared)
 
 
 def test_a_service_of_the_longest_name_is_a_dns_label() -> None:

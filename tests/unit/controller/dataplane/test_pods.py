@@ -99,7 +99,7 @@ def test_every_folder_that_the_gate_reads_is_mounted() -> None:
     ("facts", "secret", "keys"),
     [
         (FACTS, "etcd-coreserving-cert", ["client.pem", "client-key.pem"]),
-        (USERS, "etcd-core-etcd-name", ["tls.crt", "tls.key"]),
+        (USERS, "etcd-user-etcd-name", ["tls.crt", "tls.key"]),
     ],
 )
 def test_the_pair_is_the_shared_one_or_the_storages_own(
@@ -169,8 +169,8 @@ def test_the_token_can_be_read_back_and_is_absent_from_older_pods() -> None:
 
 
 def test_whose_pair_is_used_can_be_read_back() -> None:
-    assert uses_pair(desired_of(facts=USERS).replica_set, "etcd-core-etcd-name")
-    assert not uses_pair(desired_of().replica_set, "etcd-core-etcd-name")
+    assert uses_pair(desired_of(facts=USERS).replica_set, "etcd-user-etcd-name")
+    assert not uses_pair(desired_of().replica_set, "etcd-user-etcd-name")
     older = desired_of().replica_set
     del older["spec"]["template"]["spec"]["volumes"]
-    assert not uses_pair(older, "etcd-core-etcd-name")
+    assert not uses_pair(older, "etcd-user-etcd-name")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import verification
 
 from controller.options import parse_options
@@ -64,7 +65,9 @@ def test_the_names_and_keys_are_the_defaults_of_the_controller(server: Namespace
     core = parse_options(["-u", "https://core"], environment={}).core
     assert set(server.get(CONFIG_MAPS, core.ca_config_map, STORAGE)["data"]) == {"ca.pem"}
     assert set(content(server, STORAGE, core.certs_secret)) == {"client.pem", "client-key.pem"}
-    assert set(content(server, "etcd", "etcd-coreserver-cert")) == {"server.pem", "server-key.pem"}
+    assert set(content(server, "etcd", "etcd-coreserver-cert")) == {
+        *("server.pem", "server-key.pem", "root.pem", "root-key.pem")
+    }
 
 
 @pytest.mark.parametrize(
@@ -138,6 +141,16 @@ def test_users_can_be_made_with_what_is_handed_over(server: Namespaces) -> None:
     certificate.verify_directly_issued_by(bundle(server, STORAGE))
     data = server.get(SECRETS, "etcd-core-client-ca", STORAGE)["data"]
     assert isinstance(coreuser.read_authority(data, "s", NOW), coreuser.ClientAuthority)
+
+
+def test_the_core_is_administered_from_its_pod_as_root(server: Namespaces) -> None:
+    make(server)
+    pairs = content(server, "etcd", "etcd-coreserver-cert")
+    root = x509.load_pem_x509_certificate(pairs["root.pem"])
+    assert root.subject.rfc4514_string() == "CN=root"
+    root.verify_directly_issued_by(bundle(server, "etcd"))
+    key = serialization.load_pem_private_key(pairs["root-key.pem"], None)
+    assert key.public_key() == root.public_key()
 
 
 def test_a_client_without_an_authority_waits_for_it(server: Namespaces) -> None:
