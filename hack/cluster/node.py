@@ -123,10 +123,17 @@ class Node:
         """Return the command that runs `argv` inside the node's network; raises NodeError."""
         return self._entering(argv, "net")
 
+    @property
+    def network(self) -> Path:
+        """The namespace of its network, for setns(2); raises NodeError if it is not up."""
+        return self._namespace("net")
+
     def _entering(self, argv: Sequence[str | Path], *namespaces: str) -> list[str]:
-        first = self._first_process()
-        flags = [f"--{_FLAGS[name]}=/proc/{first}/ns/{name}" for name in namespaces]
+        flags = [f"--{_FLAGS[name]}={self._namespace(name)}" for name in namespaces]
         return ["nsenter", *flags, "--", *map(str, argv)]
+
+    def _namespace(self, name: str) -> Path:
+        return Path(f"/proc/{self._first_process()}/ns/{name}")
 
     def _first_process(self) -> int:
         for pid in holders.holders(self._lock):

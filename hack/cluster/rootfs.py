@@ -17,7 +17,8 @@ from pathlib import Path
 from hack.cluster.command import CommandError, run
 from hack.cluster.errors import ClusterError
 
-PACKAGES = ("python3", "ca-certificates")
+# The library is what grpcio's own one is linked with.
+PACKAGES = ("python3", "ca-certificates", "libstdc++6")
 
 # Only maintainer scripts, which never run here, would call these.
 _UNUSED_PACKAGES = frozenset(("debconf", "dpkg", "openssl", "perl-base", "tar"))

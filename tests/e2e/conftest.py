@@ -1,12 +1,19 @@
-"""A real node, brought up once for all tests that ask for it."""
+"""A real node, brought up once for all tests that ask for it, and the product on it."""
 
+import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from hack.cluster import cache
+from hack.cluster import binaries, cache, components, images
+from hack.cluster.command import run
 from hack.cluster.node import Node, prepare
+from tests.attack.picture import Core
+from tests.e2e.product import Product
+from tests.support.etcdrpc import Schema
+from tests.support.netns import inside
 from tests.support.suites import build_first, mark
 
 _FOLDER = Path(__file__).parent
@@ -29,3 +36,45 @@ def node() -> Iterator[Node]:
     running.up(print)
     yield running
     running.down()
+
+
+@pytest.fixture(scope="session")
+def schema() -> Schema:
+    """Give the services and messages of the real etcd."""
+    return Schema(run([binaries.ensure("etcd-descriptors")["etcd-descriptors"]]))
+
+
+@pytest.fixture(scope="session")
+def product(
+    node: Node, schema: Schema, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Product]:
+    """Give the product as it is run where every storage is to have a user in the core.
+
+    It stays until the node goes, and so comes after the demo, which does not share a cluster.
+    """
+    folder = tmp_path_factory.mktemp("product")
+    made = Product(node, folder, schema)
+    made.deploy()
+    yield made
+    made.client.close()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="module")
+def core(product: Product, network: None) -> Iterator[Core]:
+    """Give the core, as its root, inside the node's network."""
+    with closing(product.core()) as core:
+        yield core
+
+
+@pytest.fixture(scope="module")
+def network(node: Node) -> Iterator[None]:
+    """Let the test's own sockets be in the node's network."""
+    with inside(node.network):
+        yield
+
+
+@pytest.fixture(scope="session")
+def tenants(node: Node) -> None:
+    """See that the node has the image of those who use storages."""
+    node.load(images.build_tenants(binaries.ensure(*components.TENANTS), print))

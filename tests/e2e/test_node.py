@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -256,7 +257,9 @@ def test_down_after_the_node_itself_was_killed(another: Node) -> None:
     lock = another.folder.with_name(f"{another.folder.name}.lock")
 
     for pid in holders.holders(lock):
-        os.kill(pid, signal.SIGKILL)
+        # With its first process all others go, before we come to them.
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
     eventually(lambda: not another.running)
     another.down()

@@ -35,6 +35,16 @@ def test_etcd(tmp_path: Path) -> None:
     assert image.environment["PATH"] == "/usr/local/bin"
 
 
+def test_the_tenants_are_apart_from_what_a_cluster_runs(tmp_path: Path) -> None:
+    binaries = {name: tmp_path / name for name in components.TENANTS}
+    for path in binaries.values():
+        path.touch(0o755)
+    image = images.tenants(tmp_path, binaries)
+    assert image.reference == images.TENANTS
+    assert set(names(image.layers[0])) == {f"usr/local/bin/{name}" for name in binaries}
+    assert image.user == images.NON_ROOT
+
+
 @pytest.mark.usefixtures("busybox")
 def test_pause(tmp_path: Path) -> None:
     image = images.pause(tmp_path)

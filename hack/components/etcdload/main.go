@@ -1,0 +1,165 @@
+// Command etcd-load is a client of etcd that never rests, and tells in the end what became of each
+// of its requests.
+//
+// Some of its workers do one request after the other, some have long gaps between them; each has a
+// connection and keys of its own. One watch has to see every revision of all of these keys once,
+// another one, which hardly ever has anything to see, the few of its own. As soon as somebody
+// writes the key "stop" below the prefix, it ends and prints a line of JSON.
+//
+// It does no request a second time by itself: what etcd's client does not mend has failed.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"log"
+	"os"
+	"sync"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+const (
+	requestTimeout = 10 * time.Second
+	stopInterval   = 500 * time.Millisecond
+	leaseSeconds   = 600
+)
+
+func main() {
+	endpoint := flag.String("endpoint", "", "URL of the etcd")
+	prefix := flag.String("prefix", "load/", "of all keys that are used here, with a slash at its end")
+	flag.Parse()
+	journal := newJournal()
+	load := &load{endpoint: *endpoint, prefix: *prefix, journal: journal}
+	if err := load.run(); err != nil {
+		log.Fatal(err)
+	}
+	if err := json.NewEncoder(os.Stdout).Encode(journal.summary()); err != nil {
+		log.Fatal(err)
+	}
+}
+
+type load struct {
+	endpoint string
+	prefix   string
+	journal  *journal
+}
+
+// worker is one loop: what it does in a round, and how long it rests in between.
+type worker struct {
+	name  string
+	round func(w *keeper)
+	pause time.Duration
+}
+
+var workers = []worker{
+	{"put-a", (*keeper).putAndGet, 5 * time.Millisecond},
+	{"put-b", (*keeper).putAndGet, 5 * time.Millisecond},
+	{"txn-a", (*keeper).txn, 5 * time.Millisecond},
+	{"txn-b", (*keeper).txn, 20 * time.Millisecond},
+	{"range", (*keeper).pages, 50 * time.Millisecond},
+	{"seldom-put", (*keeper).putAndGet, time.Second},
+	{"seldom-txn", (*keeper).txn, 3 * time.Second},
+	{"leased", (*keeper).leased, 4 * time.Second},
+	{"rare", (*keeper).putAndGet, 7 * time.Second},
+}
+
+func (l *load) run() error {
+	client, err := l.dial()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	begin, err := client.Get(context.Background(), l.prefix+"stop")
+	if err != nil {
+		return err
+	}
+	watching, unwatch := context.WithCancel(context.Background())
+	defer unwatch()
+	from := begin.Header.Revision + 1
+	all, err := l.watch(watching, "", from)
+	if err != nil {
+		return err
+	}
+	rare, err := l.watch(watching, "rare/", from)
+	if err != nil {
+		return err
+	}
+	if err := l.work(client); err != nil {
+		return err
+	}
+	l.finish(client, all, rare)
+	return nil
+}
+
+func (l *load) dial() (*clientv3.Client, error) {
+	return clientv3.New(clientv3.Config{
+		Endpoints:   []string{l.endpoint},
+		DialTimeout: requestTimeout,
+		// As the API server has them.
+		DialKeepAliveTime:    30 * time.Second,
+		DialKeepAliveTimeout: 10 * time.Second,
+	})
+}
+
+// work lets all workers go until somebody writes the key "stop".
+func (l *load) work(client *clientv3.Client) error {
+	stop := make(chan struct{})
+	var done sync.WaitGroup
+	for _, w := range workers {
+		own, err := l.dial()
+		if err != nil {
+			return err
+		}
+		k := l.keeper(own, w.name)
+		done.Go(func() {
+			defer own.Close()
+			for {
+				select {
+				case <-stop:
+					return
+				case <-time.After(w.pause):
+					w.round(k)
+				}
+			}
+		})
+	}
+	for !l.stopped(client) {
+		time.Sleep(stopInterval)
+	}
+	close(stop)
+	done.Wait()
+	return nil
+}
+
+func (l *load) keeper(client *clientv3.Client, name string) *keeper {
+	return &keeper{
+		client:    client,
+		root:      l.prefix,
+		prefix:    l.prefix + name + "/",
+		journal:   l.journal,
+		revisions: map[string]int64{},
+	}
+}
+
+func (l *load) stopped(client *clientv3.Client) bool {
+	var found bool
+	l.journal.request("get", l.prefix+"stop", func(ctx context.Context) error {
+		response, err := client.Get(ctx, l.prefix+"stop")
+		found = err == nil && response.Count > 0
+		return err
+	})
+	return found
+}
+
+// finish writes a last time where each watch has to see it: then they have seen all before as well.
+func (l *load) finish(client *clientv3.Client, watches ...*watch) {
+	k := l.keeper(client, "rare")
+	last := k.put("end", "end")
+	for _, w := range watches {
+		w.await(last, 3*requestTimeout)
+	}
+	k.list(l.journal.found)
+}
