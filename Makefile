@@ -41,7 +41,7 @@ conformance: $(READY) ## What tests/CONFORMANCE.md names has run in the two suit
 
 test: lint type unit integration conformance ## All of the above: everything that needs no root
 
-e2e: $(READY) ## The demo as a test, on a real node (root)
+e2e: $(READY) ## The demo, attacks and zero failures on a real node (root)
 	$(RUN)/pytest tests/e2e
 
 image: $(READY) ## Build the images without an engine

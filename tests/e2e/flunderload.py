@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from hack.dataplane.flunders import FLUNDERS, names
 from informers.errors import ApiError, ConnectionFailed
+from tests.attack.picture import Core
 from tests.e2e.etcdload import HOME
 from tests.e2e.sampleapiserver import SampleApiserver
 from tests.support.eventually import eventually
@@ -45,14 +46,17 @@ class Attempts:
 class FlunderLoad:
     """Two threads, from `start` to `end`; threads and connections are gone then."""
 
-    def __init__(self, server: SampleApiserver, prefix: str) -> None:
+    def __init__(self, server: SampleApiserver, core: Core, prefix: str) -> None:
         self.attempts = Attempts()
         self.failures: list[str] = []
         self.made: list[Change] = []
         self.seen: list[Change] = []
         self._client = server.client(self.attempts)
         self._watches = server.client(self.attempts)
+        self._core = core
+        self._storage = server.storage
         self._prefix = prefix
+        self._kept: list[str] = []
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
 
@@ -79,36 +83,43 @@ class FlunderLoad:
         assert self.failures == []
         assert self.attempts.failures == []
         assert self.seen == self.made
+        assert self._stored() == set(self._kept)
         assert len(self.made) > 20
+
+    def _stored(self) -> set[str]:
+        """Return the names of its own Flunders, as the core has them."""
+        begin, end = f"/{self._storage}/".encode(), f"/{self._storage}0".encode()
+        found = self._core.call("/etcdserverpb.KV/Range", key=begin, range_end=end, keys_only=True)
+        paths = [kv.key.decode().split("/") for kv in found.kvs]
+        own = {path[-1] for path in paths if path[-3:-1] == ["flunders", HOME]}
+        return {name for name in own if name.startswith(f"{self._prefix}-")}
 
     def _write(self) -> None:
         number = 0
-        kept: list[str] = []
         while not self._stop.wait(PAUSE):
             number += 1
             try:
-                kept = self._round(f"{self._prefix}-{number}", kept)
+                self._round(f"{self._prefix}-{number}")
             except (ApiError, ConnectionFailed, AssertionError) as error:
                 self.failures.append(f"{number}: {error!r}")
 
-    def _round(self, name: str, kept: list[str]) -> list[str]:
+    def _round(self, name: str) -> None:
         """Create one, change it, look at all, and delete the oldest."""
         meta = {"name": name}
         flunder = {"apiVersion": FLUNDERS.api_version, "kind": FLUNDERS.kind, "metadata": meta}
         self._made("ADDED", self._client.create(FLUNDERS, flunder, HOME))
-        kept = [*kept, name]
+        self._kept.append(name)
         label = {"metadata": {"labels": {"changed": "yes"}}}
         self._made("MODIFIED", self._client.patch(FLUNDERS, name, label, namespace=HOME))
         read = self._client.get(FLUNDERS, name, HOME)
         assert read["metadata"]["labels"] == {"changed": "yes"}, read
         found = names(self._client.list(FLUNDERS, HOME))
         listed = [name for name in found if name.startswith(f"{self._prefix}-")]
-        assert sorted(listed) == sorted(kept), (listed, kept)
-        if len(kept) > KEPT:
-            oldest, *kept = kept
+        assert sorted(listed) == sorted(self._kept), (listed, self._kept)
+        if len(self._kept) > KEPT:
+            oldest = self._kept.pop(0)
             self._client.delete(FLUNDERS, oldest, namespace=HOME)
             self.made.append(("DELETED", oldest, ""))
-        return kept
 
     def _made(self, kind: str, flunder: dict[str, Any]) -> None:
         meta = flunder["metadata"]

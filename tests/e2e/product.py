@@ -74,8 +74,7 @@ class Product:
         core = (ARTIFACTS / "etcd/etcd.yaml").read_text()
         # The core's own compaction must not be taken for a tenant's.
         self.kubectl("apply", "-f-", stdin=core.replace("retention=5m", "retention=24h"))
-        for manifest in MANIFESTS:
-            self.kubectl("apply", "-f", str(ARTIFACTS / manifest))
+        self.kubectl("apply", *(f"-f{ARTIFACTS / manifest}" for manifest in MANIFESTS))
         wait = ("wait", "-netcd", "--timeout=120s")
         self.kubectl(*wait, "--for=condition=Ready", "pod/core-etcd")
         self.kubectl(*wait, "--for=condition=Complete", "job/core-etcd-users")

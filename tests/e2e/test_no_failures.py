@@ -74,7 +74,7 @@ def load(product: Product, core: Core, apiservers: list[SampleApiserver]) -> Loa
         prefix = f"f-{secrets.token_hex(3)}"
         with working(bare), ExitStack() as ends:
             for server in apiservers:
-                ends.callback(FlunderLoad(server, prefix).start().end)
+                ends.callback(FlunderLoad(server, core, prefix).start().end)
             yield
 
     return all_kinds
