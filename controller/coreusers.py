@@ -4,8 +4,6 @@ Made where the two flags are given; without them storages share one pair, and th
 this.
 """
 
-import base64
-import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -19,6 +17,7 @@ from controller.dataplane import CoreEtcd, UserSecrets, core_problem
 from controller.dataplane.core import CA_KEY, CERT_KEY, KEY_KEY
 from controller.plan import Snapshot
 from controller.resources import SECRETS
+from controller.secretdata import absent, decoded
 from controller.tenant import Tenant, lacking, refused, with_users
 from controller.userpair import PairMaker
 
@@ -83,20 +82,13 @@ def core_access(
     """Return how the controller reaches the core as root, or what is missing for that."""
     if problem := core_problem(core, config_map, None, users=True):
         return problem
-    pair = {name: _decoded(root, name) for name in (CERT_KEY, KEY_KEY)}
-    if absent := [name for name, content in pair.items() if not content.strip()]:
-        what = "is missing" if root is None else f"has no key {' and no key '.join(absent)}"
+    data = (root or {}).get("data")
+    if missing := absent(data, (CERT_KEY, KEY_KEY)):
+        what = "is missing" if root is None else f"has no key {' and no key '.join(missing)}"
         return Problem(
             CORE_ROOT_MISSING,
             f"Secret {secrets.root} {what}: it has to hold a pair of etcd's user root, under"
             f" {CERT_KEY} and {KEY_KEY}",
         )
     ca: str = (config_map or {}).get("data", {})[CA_KEY]
-    return Access(urls, ca.encode(), pair[CERT_KEY], pair[KEY_KEY])
-
-
-def _decoded(secret: Json | None, key: str) -> bytes:
-    try:
-        return base64.b64decode(((secret or {}).get("data") or {}).get(key) or "")
-    except binascii.Error:
-        return b""
+    return Access(urls, ca.encode(), decoded(data, CERT_KEY), decoded(data, KEY_KEY))

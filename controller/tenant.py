@@ -8,10 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from controller import podstate
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage
 from controller.core import CoreLook, UserLook, UserState
-from controller.dataplane.interface import ISOLATED_BY_CORE, ISOLATION_LABEL
+from controller.dataplane.interface import ISOLATED_BY_CORE
 from controller.dataplane.names import object_name
 from controller.dataplane.pods import uses_pair
 from controller.dataplane.rolling import pod_revision
@@ -73,7 +74,9 @@ def refused(storage: EtcdStorage, core: CoreLook, refusal: Problem) -> Tenant:
     suspended = _lost_its_auth(storage, core)
     concerns = (_AUTH_DISABLED,) if suspended else ()
     isolates = _isolates(storage, core)
-    return Tenant(True, False, isolates, refusal, concerns, suspended)
+    return Tenant(
+        users=True, isolates=isolates, problem=refusal, concerns=concerns, suspended=suspended
+    )
 
 
 def with_users(
@@ -90,8 +93,10 @@ def with_users(
     runs = replica_set is not None and _runs_as_user(storage, replica_set)
     auth = core.auth
     if auth is None and runs and replica_set is not None:
-        auth = _isolation(replica_set) == ISOLATED_BY_CORE
-    tenant = Tenant(True, bool(auth), _isolates(storage, core), concerns=concerns)
+        templates = [replica_set["spec"]["template"]]
+        auth = podstate.isolation(templates, by_core=True) == ISOLATED_BY_CORE
+    isolates = _isolates(storage, core)
+    tenant = Tenant(users=True, auth=bool(auth), isolates=isolates, concerns=concerns)
     if _lost_its_auth(storage, core):
         return replace(tenant, problem=_AUTH_DISABLED, suspended=True)
     tenant = replace(tenant, claims=user.state is UserState.FREE and not storage.claimed)
@@ -138,9 +143,3 @@ def _runs_as_user(storage: EtcdStorage, replica_set: Mapping[str, Any]) -> bool:
     """Whether there are pods that were made for the user; one that was suspended has none."""
     pair = object_name(SECRETS, storage.name)
     return uses_pair(replica_set, pair) and replica_set["spec"].get("replicas") != 0
-
-
-def _isolation(replica_set: Mapping[str, Any]) -> str | None:
-    labels = replica_set["spec"]["template"]["metadata"].get("labels") or {}
-    found: str | None = labels.get(ISOLATION_LABEL)
-    return found

@@ -1,12 +1,11 @@
 """The core etcd, as the pods reach it, and whether its credentials are there."""
 
-import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from controller.api.conditions import Problem
+from controller.secretdata import absent
 
 CA_KEY: Final = "ca.pem"
 CERT_KEY: Final = "client.pem"
@@ -65,21 +64,12 @@ def _pair_problem(core: CoreEtcd, secret: Mapping[str, Any] | None) -> Problem |
     if secret is None:
         keys = f"{CERT_KEY} and {KEY_KEY}"
         return Problem("CoreCertsMissing", _missing("Secret", core.certs_secret, keys))
-    absent = [key for key in (CERT_KEY, KEY_KEY) if not _decoded(secret, key).strip()]
-    if absent:
-        return Problem(
-            "CoreCertsMissing",
-            f"Secret {core.certs_secret} has no key {' and no key '.join(absent)}, or it is empty",
-        )
+    if missing := absent(secret.get("data"), (CERT_KEY, KEY_KEY)):
+        keys = " and no key ".join(missing)
+        message = f"Secret {core.certs_secret} has no key {keys}, or it is empty"
+        return Problem("CoreCertsMissing", message)
     return None
 
 
 def _missing(kind: str, name: str, keys: str) -> str:
     return f"{kind} {name} is missing: create it in the controller's namespace with {keys}"
-
-
-def _decoded(secret: Mapping[str, Any], key: str) -> bytes:
-    try:
-        return base64.b64decode((secret.get("data") or {}).get(key) or "")
-    except binascii.Error:
-        return b""

@@ -6,7 +6,6 @@ is kept as long as `needs_pair` has nothing against it.
 """
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,6 +19,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from controller.api.conditions import Problem
 from controller.pki.authority import CLIENT, Authority, Leaf, Pair, load_signer
+from controller.secretdata import decoded
 
 AUTHORITY_CERT: Final = "ca.pem"
 AUTHORITY_KEY: Final = "ca-key.pem"
@@ -78,7 +78,7 @@ def read_authority(
             f"Secret {secret_name} is missing: create it in the controller's namespace with"
             f" {AUTHORITY_CERT} and {AUTHORITY_KEY}, an authority that the core etcd trusts",
         )
-    pair = Pair(_decoded(data, AUTHORITY_CERT), _decoded(data, AUTHORITY_KEY))
+    pair = Pair(decoded(data, AUTHORITY_CERT), decoded(data, AUTHORITY_KEY))
     found = _examined(pair.cert_pem, pair.key_pem)
     if isinstance(found, str):
         return Problem(UNUSABLE, f"Secret {secret_name}: {found}")
@@ -109,7 +109,7 @@ def needs_pair(data: SecretData | None, by: ClientAuthority, cn: str, now: datet
         return "there is none yet"
     try:
         certificate = _load(data)
-        key = serialization.load_pem_private_key(_decoded(data, KEY), password=None)
+        key = serialization.load_pem_private_key(decoded(data, KEY), password=None)
         reason = _unfit(certificate, by, cn)
         own = key.public_key() == certificate.public_key()
     except _UNREADABLE:
@@ -208,11 +208,4 @@ def _again(certificate: x509.Certificate, by: ClientAuthority, now: datetime) ->
 
 
 def _load(data: SecretData) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(_decoded(data, CERT))
-
-
-def _decoded(data: SecretData, key: str) -> bytes:
-    try:
-        return base64.b64decode(data.get(key) or "")
-    except binascii.Error:
-        return b""
+    return x509.load_pem_x509_certificate(decoded(data, CERT))

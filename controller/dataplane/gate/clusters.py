@@ -43,7 +43,7 @@ def clusters(gate: Gate) -> list[Json]:
     return [core, _proxy(gate) | _health_checks(HEALTH_KEY), *queues, _admin(gate)]
 
 
-def entrance(gate: Gate) -> str:
+def next_hop(gate: Gate) -> str:
     """Return the cluster that the clients' requests go to that do not wait for their turn."""
     return CORE if gate.direct else PROXY
 
@@ -82,20 +82,15 @@ def _proxy(gate: Gate) -> Json:
 
 def _queue(name: str, port: int, *, at_once: int) -> Json:
     """Return a cluster that sends this many requests at once, and lets the others wait."""
-    cluster = _http2_cluster(name, [_endpoint("127.0.0.1", port)])
-    bounds = {
-        # The bound on its streams is that of the whole then.
-        "max_connections": 1,
-        "max_pending_requests": limits.WAITING,
-        "max_requests": limits.WAITING,
-        "max_retries": limits.RETRIES,
-    }
-    return {
-        **cluster,
-        "type": "STATIC",
-        "circuit_breakers": {"thresholds": [bounds]},
-        "typed_extension_protocol_options": {_PROTOCOL: _http2(max_concurrent_streams=at_once)},
-    }
+    cluster = _http2_cluster(
+        name,
+        [_endpoint("127.0.0.1", port)],
+        # Of one connection the bound on its streams is that of the whole.
+        connections=1,
+        requests=limits.WAITING,
+        max_concurrent_streams=at_once,
+    )
+    return {**cluster, "type": "STATIC"}
 
 
 def _admin(gate: Gate) -> Json:
@@ -103,7 +98,15 @@ def _admin(gate: Gate) -> Json:
     return {"name": ADMIN, "type": "STATIC", "load_assignment": _assignment(ADMIN, endpoints)}
 
 
-def _http2_cluster(name: str, endpoints: list[Json]) -> Json:
+def _http2_cluster(
+    name: str,
+    endpoints: list[Json],
+    *,
+    connections: int = limits.UPSTREAM_CONNECTIONS,
+    requests: int = limits.REQUESTS,
+    **bounds: int,
+) -> Json:
+    """Return a cluster without its type; `bounds` are those of HTTP/2 on each connection."""
     return {
         "name": name,
         "connect_timeout": f"{limits.CONNECT}s",
@@ -112,9 +115,9 @@ def _http2_cluster(name: str, endpoints: list[Json]) -> Json:
         "circuit_breakers": {
             "thresholds": [
                 {
-                    "max_connections": limits.UPSTREAM_CONNECTIONS,
-                    "max_pending_requests": limits.REQUESTS,
-                    "max_requests": limits.REQUESTS,
+                    "max_connections": connections,
+                    "max_pending_requests": requests,
+                    "max_requests": requests,
                     "max_retries": limits.RETRIES,
                 }
             ]
@@ -124,7 +127,7 @@ def _http2_cluster(name: str, endpoints: list[Json]) -> Json:
             # clients hear the core's own answer.
             "healthy_panic_threshold": {"value": 1},
         },
-        "typed_extension_protocol_options": {_PROTOCOL: _http2()},
+        "typed_extension_protocol_options": {_PROTOCOL: _http2(**bounds)},
     }
 
 

@@ -67,7 +67,7 @@ _WITH_AUTH: Final = (
 def allowed(gate: Gate) -> tuple[Method, ...]:
     """Return the calls that pass the gate.
 
-    In mode Proxy the same ones pass from grpc-proxy to the core: it adds only a watch of its own.
+    The same ones pass the egress: in mode Proxy grpc-proxy adds only a watch of its own.
     """
     if gate.direct:
         return (*_EVERYWHERE, *_DIRECT, *_WITH_AUTH) if gate.auth else ()

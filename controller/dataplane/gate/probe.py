@@ -6,7 +6,7 @@ Nothing else of the administration can be reached, and the drain only by who kno
 from typing import Final
 
 from controller.dataplane.gate import limits
-from controller.dataplane.gate.clusters import entrance
+from controller.dataplane.gate.clusters import next_hop
 from controller.dataplane.gate.model import ADMIN, Gate, Json, only, socket_address, typed
 
 READY_PATH: Final = "/ready"
@@ -96,7 +96,7 @@ def _http_filters(gate: Gate) -> list[Json]:
         "pass_through_mode": False,
         "headers": only("GET", READY_PATH)["headers"],
         # One member of the core is enough to serve.
-        "cluster_min_healthy_percentages": {entrance(gate): {"value": 1}},
+        "cluster_min_healthy_percentages": {next_hop(gate): {"value": 1}},
     }
     scripts = {"drain": {"inline_string": _DRAIN}}
     return [

@@ -6,7 +6,7 @@ One expression over all paths would exceed the size of program that Envoy takes.
 from typing import Final
 
 from controller.dataplane.gate import bandwidth, leases, limits
-from controller.dataplane.gate.clusters import entrance
+from controller.dataplane.gate.clusters import next_hop
 from controller.dataplane.gate.methods import LEASE_GRANT, Method, allowed
 from controller.dataplane.gate.model import CORE, Gate, Json, only, typed
 
@@ -22,7 +22,7 @@ def of_clients(gate: Gate) -> Json:
     life = "" if gate.client_sans is None else f"{limits.LIFE}s"
     return _virtual_host(
         [
-            _route(method, method.queue or entrance(gate), life=life) | _own_filters(method)
+            _route(method, method.queue or next_hop(gate), life=life) | _own_filters(method)
             for method in allowed(gate)
         ]
     )

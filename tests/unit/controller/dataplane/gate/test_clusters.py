@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.dataplane.gate import limits
-from controller.dataplane.gate.clusters import clusters, entrance
+from controller.dataplane.gate.clusters import clusters, next_hop
 from controller.dataplane.gate.model import Gate
 from tests.unit.controller.dataplane.gate.conftest import MakeGate
 
@@ -19,7 +19,7 @@ def by_name(gate: Gate) -> dict[str, dict[str, Any]]:
 
 
 def health(gate: Gate) -> dict[str, Any]:
-    [check] = by_name(gate)[entrance(gate)]["health_checks"]
+    [check] = by_name(gate)[next_hop(gate)]["health_checks"]
     found: dict[str, Any] = check
     return found
 
@@ -64,7 +64,7 @@ def test_what_is_checked_is_what_clients_reach_first_and_nothing_else(
 ) -> None:
     for gate in (make_gate(), make_gate(mode="Direct")):
         checked = [name for name, c in by_name(gate).items() if "health_checks" in c]
-        assert checked == [entrance(gate)]
+        assert checked == [next_hop(gate)]
 
 
 @settings(max_examples=30)
