@@ -1,11 +1,12 @@
 """Carries out what a plan decided, one request each, and tells what a refusal means.
 
 Every write is guarded, so that one decided on an old picture never undoes a newer one: a creation
-by its name, a patch by the resourceVersion in it, a deletion and an eviction by uid and
-resourceVersion. One whose outcome is unknown can therefore be decided anew on any picture.
+by its name, a patch by the resourceVersion in it, a deletion by uid and resourceVersion, an
+eviction by both just before and by the uid. One whose outcome is unknown can therefore be decided
+anew on any picture.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -82,27 +83,41 @@ class Writer:
         )
 
     def _evict(self, write: Evict) -> Json | None:
-        """Evict the pod; None if it has gone by itself."""
-        preconditions = {"uid": write.uid, "resourceVersion": write.resource_version}
-        eviction = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": write.name, "namespace": self.namespace},
-            "deleteOptions": {"preconditions": preconditions},
-        }
-        namespace = self.namespace
+        """Evict the pod; None if it has gone by itself.
+
+        In two requests, for the server takes a disruption from the budget before it looks at the
+        preconditions. Where one fails then, it stays taken for two minutes (DeletionTimeout of
+        the disruption controller), and nobody can evict a pod meanwhile, whoever drains a node
+        included. A dry run looks at all of them and takes nothing, so that is where a pod that
+        has changed since it was seen is refused. What is left to the eviction is the uid, which
+        cannot fail: a ReplicaSet gives no name twice. A pod that gets ready between the two goes
+        only if the budget lets it, and it served nobody yet when it was looked at.
+        """
+        seen = {"uid": write.uid, "resourceVersion": write.resource_version}
         try:
-            # A budget that is still being worked out answers "come back in 10 s"; a worker has
-            # better to do than to wait for it.
-            return self.client.post_subresource(
-                PODS, write.name, "eviction", eviction, namespace, max_retries=0
-            )
+            self._post_eviction(write.name, seen, dry_run=True)
+            return self._post_eviction(write.name, {"uid": write.uid})
         except ApiError as error:
             if is_too_many_requests(error):
                 raise EvictionBlocked(write.name, error.message) from error
             if not is_not_found(error):
                 raise
             return None
+
+    def _post_eviction(
+        self, name: str, preconditions: Mapping[str, str], *, dry_run: bool = False
+    ) -> Json:
+        eviction = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": self.namespace},
+            "deleteOptions": {"preconditions": preconditions},
+        }
+        # A budget that is still being worked out answers "come back in 10 s"; a worker has
+        # better to do than to wait for it.
+        return self.client.post_subresource(
+            PODS, name, "eviction", eviction, self.namespace, dry_run=dry_run, max_retries=0
+        )
 
     def _done(self, write: str, resource: Resource, name: str, answer: Json) -> None:
         self.wrote(resource, resource_version(answer))

@@ -8,7 +8,8 @@ only while `replicas` others do:
 2. with all of these there and no new one that is not ready, one old pod is evicted, and the
    ReplicaSet refills the gap: first those that are not ready, which frees a stuck roll, the
    youngest of them first; then, when all pods are ready, the others;
-3. with no old pod left, the number goes back to what was asked for.
+3. with no old pod left, the number goes back to what was asked for, once the ReplicaSet
+   controller knows that the last one has gone.
 
 A new pod that does not get ready therefore stops the roll, whatever becomes of the old ones. They
 may be unready for a moment only, as all pods are while the core restarts, and what would take
@@ -62,8 +63,10 @@ def rolling_step(
     picture is, so that a step repeated on it never evicts a second pod.
     """
     alive = sorted(_alive(pods), key=_name)
-    if replica_set is None or all(pod_revision(pod) == revision for pod in alive):
+    if replica_set is None:
         return RollingStep(replicas)
+    if all(pod_revision(pod) == revision for pod in alive):
+        return RollingStep(_surge_taken_back(replica_set, alive, replicas))
     surge = replicas + 1
     victim = _victim(replica_set, alive, revision, surge)
     return RollingStep(surge, () if victim is None else (victim,))
@@ -128,6 +131,18 @@ def is_terminating(pod: Json) -> bool:
     """Whether somebody deleted this pod, or it ended and counts for no ReplicaSet."""
     phase = (pod.get("status") or {}).get("phase")
     return "deletionTimestamp" in pod["metadata"] or phase in {"Succeeded", "Failed"}
+
+
+def _surge_taken_back(replica_set: Json, alive: Sequence[Json], replicas: int) -> int:
+    """Return `replicas`, or the number of now if less would cost a pod that serves.
+
+    While the ReplicaSet controller still counts a pod that has gone it would delete another, and
+    at the end of a roll all of them are ready. It hears of pods and of its ReplicaSet by two
+    watches, so the eviction may well reach it later than a write that comes after it.
+    """
+    counted = (replica_set.get("status") or {}).get("replicas") or 0
+    asked: int = replica_set["spec"].get("replicas") or 0
+    return max(asked, replicas) if counted > len(alive) else replicas
 
 
 def _victim(replica_set: Json, alive: Sequence[Json], revision: str, surge: int) -> Json | None:

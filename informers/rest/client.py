@@ -152,7 +152,7 @@ class Client:
             options["propagationPolicy"] = propagation
         return self._json("DELETE", resource.path(namespace, name), body=options)
 
-    def post_subresource(
+    def post_subresource(  # noqa: PLR0913 - the options of the request, all by name
         self,
         resource: Resource,
         name: str,
@@ -160,14 +160,17 @@ class Client:
         body: Mapping[str, Any],
         namespace: str | None = None,
         *,
+        dry_run: bool = False,
         max_retries: int = RETRIES,
     ) -> dict[str, Any]:
         """POST to a subresource, such as a pod's eviction.
 
-        With `max_retries` 0 a 429 that says when to come back is the caller's to wait out.
+        A `dry_run` is answered as the request itself would be, and changes nothing. With
+        `max_retries` 0 a 429 that says when to come back is the caller's to wait out.
         """
         path = resource.path(namespace, name, subresource)
-        return self._json("POST", path, body=body, max_retries=max_retries)
+        query = {"dryRun": "All" if dry_run else None}
+        return self._json("POST", path, body=body, query=query, max_retries=max_retries)
 
     def raw_get(self, path: str) -> bytes:
         """GET a path that is no object, such as /version or /readyz."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from controller.dataplane.rolling import is_ready, pod_revision
 from controller.plan import Create, Delete, Evict, Patch, Plan, Write, plan_storage
 from controller.resources import PODS, REPLICA_SETS, SERVICES
-from controller.writer import is_stale
+from controller.writer import Writer, is_stale
 from informers import ApiError
 from tests.support.memoryserver import MemoryServer
 from tests.support.objects import NAMESPACE, desired_of, read
@@ -78,9 +78,7 @@ class Roll:
     def evict(self, write: Evict) -> None:
         served = self.server.peek(PODS, write.name) if self.has(write.name) else {}
         assert self.sets.knows(self.revision), f"{write.name} comes back as it is"
-        guard = {"uid": write.uid, "resourceVersion": write.resource_version}
-        eviction = {"kind": "Eviction", "deleteOptions": {"preconditions": guard}}
-        self.server.post_subresource(PODS, write.name, "eviction", eviction, NAMESPACE)
+        Writer(self.server.client, NAMESPACE, lambda _kind, _version: None).carry_out(write)
         if served and self.sets.is_able(served) and not self.scaled:
             assert self.sets.able() >= self.replicas, f"{write.name} would have served again"
         if served and is_ready(served):
@@ -137,13 +135,32 @@ def test_never_fewer_ready_than_asked_for_in_any_order_of_moves(replicas: int, s
         elif move < 3:
             server.pictures[rng.choice((PODS, REPLICA_SETS))].catch_up(rng.randint(1, 3))
         else:
-            roll.sets.move(rng.randrange(5), rng.randrange(9))
+            roll.sets.move(rng.randrange(6), rng.randrange(9))
         assert roll.sets.ready() >= replicas
         if roll.done():
             break
     assert roll.done()
     assert roll.writes in {replicas + 2, replicas + 3}
     roll.finish()
+    assert roll.writes in {replicas + 2, replicas + 3}
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 5])
+def test_no_pod_is_deleted_for_one_that_the_replica_set_controller_takes_to_be_there(
+    replicas: int,
+) -> None:
+    """It hears of a number of replicas sooner than of the pod that went before."""
+    roll = Roll(replicas)
+    roll.new_revision()
+    for _ in range(4 * replicas + 10):
+        roll.reconcile()
+        roll.reconcile()
+        roll.sets.look()
+        roll.sets.manage_late()
+        assert roll.sets.ready() >= replicas
+        roll.sets.settle()
+        assert roll.sets.ready() >= replicas
+    assert roll.done()
     assert roll.writes in {replicas + 2, replicas + 3}
 
 

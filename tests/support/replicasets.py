@@ -27,6 +27,7 @@ class ReplicaSets:
         self._server = server
         self._name = name
         self._seen: Json = server.peek(REPLICA_SETS, name)
+        self._counted: list[Json] = []
         self._status: Json = {}
         self._made = 0
 
@@ -58,7 +59,18 @@ class ReplicaSets:
 
     def manage(self) -> None:
         """Count the pods; make those that are missing, or delete those that are too many."""
-        alive = self.alive()
+        self._manage(self.alive())
+
+    def manage_late(self) -> None:
+        """The same, before it has heard which of those it counted last have gone since."""
+        there = self.alive()
+        names = {pod["metadata"]["name"] for pod in there}
+        self._manage(
+            [*there, *(pod for pod in self._counted if pod["metadata"]["name"] not in names)]
+        )
+
+    def _manage(self, alive: list[Json]) -> None:
+        self._counted = alive
         self._status = {
             "observedGeneration": self._seen["metadata"]["generation"],
             "replicas": len(alive),
@@ -70,6 +82,7 @@ class ReplicaSets:
         # Of those that are too many the ones that serve nobody go first, then the youngest.
         ranked = sorted(alive, key=lambda pod: (is_ready(pod), -pod["status"]["made"]))
         for pod in ranked[: max(0, -difference)]:
+            self._counted.remove(pod)
             self._end(pod)
 
     def observe(self) -> None:
@@ -100,6 +113,7 @@ class ReplicaSets:
         moves = (
             self.look,
             self.manage,
+            self.manage_late,
             self.observe,
             lambda: self.make_ready(turn),
             lambda: self.finish(turn),
@@ -143,5 +157,6 @@ class ReplicaSets:
         self._server.put(PODS, pod)
 
     def _end(self, pod: Json) -> None:
-        pod["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
-        self._server.put(PODS, pod)
+        if pod in self.alive():
+            pod["metadata"]["deletionTimestamp"] = "2026-01-02T03:04:05Z"
+            self._server.put(PODS, pod)

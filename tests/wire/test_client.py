@@ -28,7 +28,7 @@ def status(code: int, reason: str, **headers: str) -> Callable[[Exchange], None]
 
 
 def test_every_call_is_the_request_that_the_api_wants(connect: Connect) -> None:
-    with ApiServer(*[ok] * 8) as server:
+    with ApiServer(*[ok] * 9) as server:
         client = connect(server)
         client.get(CONFIG_MAPS, "a", "default")
         client.list(SETS, "ns", labelSelector="a=b,c", limit=5, allowWatchBookmarks=True)
@@ -46,6 +46,7 @@ def test_every_call_is_the_request_that_the_api_wants(connect: Connect) -> None:
         )
         client.delete(SETS, "a", namespace="ns", preconditions={"uid": "u"}, propagation="Orphan")
         client.post_subresource(PODS, "p", "eviction", {"kind": "Eviction"}, "ns")
+        client.post_subresource(PODS, "p", "eviction", {}, "ns", dry_run=True)
         client.raw_get("/version")
     assert [(one.method, one.path, one.query) for one in server.requests] == [
         ("GET", "/api/v1/namespaces/default/configmaps/a", {}),
@@ -63,6 +64,7 @@ def test_every_call_is_the_request_that_the_api_wants(connect: Connect) -> None:
         ),
         ("DELETE", "/apis/apps/v1/namespaces/ns/replicasets/a", {}),
         ("POST", "/api/v1/namespaces/ns/pods/p/eviction", {}),
+        ("POST", "/api/v1/namespaces/ns/pods/p/eviction", {"dryRun": "All"}),
         ("GET", "/version", {}),
     ]
     assert b'"propagationPolicy":"Orphan"' in server.requests[5].body

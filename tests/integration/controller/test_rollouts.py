@@ -10,7 +10,9 @@ import pytest
 
 from controller.dataplane.rolling import is_ready, is_terminating, pod_revision
 from controller.handlers import by_label
-from controller.resources import PODS, REPLICA_SETS
+from controller.plan import Evict
+from controller.resources import DISRUPTION_BUDGETS, PODS, REPLICA_SETS
+from controller.writer import Writer, is_stale
 from informers import ApiError, Client, SharedInformerFactory
 from informers.errors import is_conflict, is_not_found, is_too_many_requests
 from tests.integration.controller.conftest import Pods, RunController, Storages
@@ -171,8 +173,41 @@ def test_a_roll_and_a_drain_at_once_never_leave_fewer_than_the_budget_says(
     assert replicas - drained <= ready.fewest <= replicas
 
 
+def test_an_eviction_of_a_pod_that_has_changed_leaves_the_budget_alone(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    api: Client,
+    namespace: str,
+    pods: Pods,
+) -> None:
+    """One that fails by its precondition holds the budget for two minutes, a drain's part too."""
+    deploy(storages, run_controller, pods, "kept", replicas=2)
+
+    def allowed() -> int:
+        (budget,) = api.list(DISRUPTION_BUDGETS, namespace)["items"]
+        found: int = budget["status"].get("disruptionsAllowed", 0)
+        return found
+
+    eventually(lambda: allowed() == 1)
+    pod = pods.of("kept")[0]
+    name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
+    label = {"metadata": {"labels": {"changed": "since"}}}
+    changed = api.patch(PODS, name, label, namespace=namespace)["metadata"]["resourceVersion"]
+    writer = Writer(api, namespace, lambda _kind, _version: None)
+    with pytest.raises(ApiError) as stale:
+        writer.carry_out(Evict(name, uid, pod["metadata"]["resourceVersion"]))
+    assert is_stale(stale.value)
+    assert allowed() == 1
+    writer.carry_out(Evict(name, uid, changed))
+    eventually(lambda: name not in {pod["metadata"]["name"] for pod in pods.of("kept")})
+
+
 def evict(api: Client, pod: Json) -> None:
-    """Ask for the pod as a drain does: it takes a refusal by the budget, and comes again."""
+    """Ask for the pod as a drain does: it takes a refusal by the budget, and comes again.
+
+    By the uid alone, so that it fails before the budget is asked, or not for the pod.
+    """
     metadata = pod["metadata"]
     eviction = {
         "apiVersion": "policy/v1",

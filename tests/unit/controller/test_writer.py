@@ -1,5 +1,6 @@
 """One write each: what is asked of the server, and what its refusals mean."""
 
+import orjson
 import pytest
 from structlog.testing import capture_logs
 
@@ -109,13 +110,37 @@ def test_each_write_is_told_once_and_a_failed_one_is_not(
 
 
 def test_an_eviction_names_the_pod_as_it_was_seen(server: MemoryServer, writer: Writer) -> None:
+    """And takes no disruption from the budget for one that has changed."""
     seen = server.put(PODS, pod("p"))["metadata"]
+    for other in (("uid-of-another", seen["resourceVersion"]), (seen["uid"], "1")):
+        with pytest.raises(ApiError) as stale:
+            writer.carry_out(Evict("p", *other))
+        assert is_stale(stale.value)
+    assert "deletionTimestamp" not in server.peek(PODS, "p")["metadata"]
+    assert server.disrupted == set()
     writer.carry_out(Evict("p", seen["uid"], seen["resourceVersion"]))
-    (body,) = server.bodies
-    assert body["deleteOptions"]["preconditions"] == {
-        "uid": seen["uid"],
-        "resourceVersion": seen["resourceVersion"],
-    }
+    assert "deletionTimestamp" in server.peek(PODS, "p")["metadata"]
+    assert server.disrupted == {"p"}
+
+
+def test_an_eviction_is_looked_at_in_a_dry_run_and_then_cannot_fail_for_a_change() -> None:
+    """On the wire: once it has a disruption from the budget, only the uid may matter."""
+
+    def done(exchange: Exchange) -> None:
+        exchange.answer(201, {"kind": "Status", "metadata": {}, "status": "Success"})
+
+    with ApiServer(done, done) as server:
+        client = Client(server.config(), clock=InstantClock())
+        Writer(client, NAMESPACE, lambda _kind, _version: None).carry_out(Evict("p", "u", "1"))
+        client.close()
+    asked = [
+        (one.query, orjson.loads(one.body)["deleteOptions"]["preconditions"])
+        for one in server.requests
+    ]
+    assert asked == [
+        ({"dryRun": "All"}, {"uid": "u", "resourceVersion": "1"}),
+        ({}, {"uid": "u"}),
+    ]
 
 
 def test_a_budget_that_refuses_is_no_failure_of_the_write(

@@ -38,7 +38,7 @@ def replica_set(
         "spec": {"replicas": replicas, "template": {"metadata": {"labels": labels}}},
         "status": {}
         if observed is None
-        else {"observedGeneration": observed, "readyReplicas": counted},
+        else {"observedGeneration": observed, "replicas": replicas, "readyReplicas": counted},
     }
 
 
@@ -141,6 +141,20 @@ def test_a_pod_from_before_revisions_is_old() -> None:
 def test_with_the_last_old_pod_ending_the_surge_is_taken_back() -> None:
     ending = pod("old-a", "old", terminating=True)
     assert step(replica_set(3), ending, pod("a"), pod("b"), pod("c")) == (2, [])
+
+
+def test_the_surge_stays_while_the_replica_set_controller_counts_a_pod_that_has_gone() -> None:
+    """To have one less it would delete one that serves; so it fills the gap first."""
+    new = [pod("a"), pod("b")]
+    assert step(replica_set(3), *new) == (3, [])
+    assert step(replica_set(3), *new, pod("old-a", "old", terminating=True)) == (3, [])
+    assert step(replica_set(3), *new, pod("c", ready=False)) == (2, [])
+    # It has counted two: a quota may keep it from making the third.
+    counted = replica_set(3)
+    counted["status"]["replicas"] = 2
+    assert step(counted, *new) == (2, [])
+    # To ask for more does no harm.
+    assert step(replica_set(3), *new, replicas=4) == (4, [])
 
 
 def test_a_pod_that_ended_by_itself_counts_for_nothing() -> None:
