@@ -11,15 +11,16 @@ from typing import Any, Final, Protocol
 
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage
-from controller.core import Access, CoreLook, UserLook
+from controller.core import Access, Candidate, CoreLook, TrustLook, UserLook
 from controller.core.keeper import Closable
 from controller.dataplane import CoreEtcd, UserSecrets, core_problem
 from controller.dataplane.core import CA_KEY, CERT_KEY, KEY_KEY
+from controller.pki.coreuser import ClientAuthority, throwaway
 from controller.plan import Snapshot
 from controller.resources import SECRETS
 from controller.secretdata import absent, decoded
 from controller.tenant import Tenant, lacking, refused, with_users
-from controller.userpair import PairMaker
+from controller.userpair import PairLook, PairMaker
 
 CORE_ROOT_MISSING: Final = "CoreRootMissing"
 
@@ -31,6 +32,7 @@ class Keeper(Protocol):
 
     def use(self, access: Access | Problem) -> None: ...
     def core(self) -> CoreLook: ...
+    def trust(self, candidate: Candidate) -> TrustLook: ...
     def want(self, storage: str, *, claimed: bool) -> UserLook: ...
     def drop(self, storage: str) -> UserLook: ...
     def forget(self, storage: str) -> None: ...
@@ -56,13 +58,31 @@ class CoreUsers:
         tenant = with_users(storage, core, user, snapshot.replica_set)
         if tenant.problem or tenant.claims or tenant.holds:
             return tenant
+        pair, warning = self._pair(storage, snapshot)
+        problem = pair.problem
+        tenant = replace(tenant, secret=pair.secret, again=pair.again)
+        if problem and snapshot.objects.get(SECRETS) is None:
+            if problem.passes:
+                problem = core.problem or problem
+            return lacking(tenant, problem, storage, snapshot.replica_set)
+        found = (problem, *tenant.concerns, warning)
+        return replace(tenant, concerns=tuple(p for p in found if p is not None))
+
+    def _pair(self, storage: EtcdStorage, snapshot: Snapshot) -> tuple[PairLook, Problem | None]:
+        """Return how the storage's pair stands, and what its authority is to be warned of."""
+        now = self.now()
+        authority = self.pairs.authority(snapshot.client_ca, now)
+        if authority.by is None:
+            return PairLook(None, authority.problem, authority.again), None
+        trust = self.keeper.trust(self._candidate(authority.by))
         present = snapshot.objects.get(SECRETS)
-        pair = self.pairs.look(storage, present, snapshot.client_ca, self.now())
-        if pair.problem is None:
-            return replace(tenant, secret=pair.secret, again=pair.again)
-        if present is None:
-            return lacking(tenant, pair.problem, storage, snapshot.replica_set)
-        return replace(tenant, concerns=(pair.problem, *tenant.concerns))
+        pair = self.pairs.look(storage, present, authority.by, trust, now)
+        times = (pair.again, authority.again)
+        again = min((time for time in times if time is not None), default=None)
+        return replace(pair, again=again), authority.problem
+
+    def _candidate(self, by: ClientAuthority) -> Candidate:
+        return Candidate(by.fingerprint, lambda: throwaway(by, self.now()))
 
 
 def connect(access: Access) -> Closable:

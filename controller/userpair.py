@@ -3,21 +3,38 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage
-from controller.core import user_name
+from controller.core import Trust, TrustLook, user_name
 from controller.dataplane.names import labels, object_name
-from controller.pki.coreuser import keep_or_issue, read_authority
+from controller.pki.coreuser import (
+    AUTHORITY_CERT,
+    OTHER_AUTHORITY,
+    AuthorityLook,
+    ClientAuthority,
+    issue,
+    kept,
+    needs_pair,
+    read_authority,
+)
 from controller.resources import SECRETS
+from controller.tenant import CORE_USER_PENDING
+
+CORE_CLIENT_CA_UNTRUSTED: Final = "CoreClientCAUntrusted"
+CORE_CLIENT_CA_UNPROVEN: Final = "CoreClientCAUnproven"
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class PairLook:
-    """The Secret as it should be, None while none can be made; in `again` seconds look again."""
+    """The Secret as it should be, None while what is there, if anything, has to do.
+
+    `problem` says why there is none, or what is wrong with the one to come; in `again` seconds
+    look again.
+    """
 
     secret: Json | None
     problem: Problem | None = None
@@ -31,22 +48,61 @@ class PairMaker:
     namespace: str
     authority_name: str
 
+    def authority(self, secret: Mapping[str, Any] | None, now: datetime) -> AuthorityLook:
+        """Read the authority from its Secret, None if there is no such Secret."""
+        return read_authority(_data(secret), self.authority_name, now)
+
     def look(
         self,
         storage: EtcdStorage,
         present: Mapping[str, Any] | None,
-        authority: Mapping[str, Any] | None,
+        by: ClientAuthority,
+        trust: TrustLook,
         now: datetime,
     ) -> PairLook:
         """Return the storage's Secret, with the pair of `present` as long as that is good.
 
-        Without an authority that can sign, what is there goes on being used.
+        `trust` is the core's in `by`. Nothing that may be good gives way to a pair that the core
+        may refuse.
         """
-        by = read_authority(_data(authority), self.authority_name, now)
-        if isinstance(by, Problem):
-            return PairLook(None, by)
-        pair = keep_or_issue(_data(present), by, user_name(storage.name), now)
-        return PairLook(self._secret(storage, pair.data), again=pair.again)
+        data = _data(present)
+        reason = needs_pair(data, by, user_name(storage.name), now)
+        problem = self._objection(trust, reason)
+        if reason is None and data is not None:
+            pair = kept(data, by, now)
+        elif problem:
+            return PairLook(None, problem)
+        else:
+            pair = issue(by, user_name(storage.name), now)
+        return PairLook(self._secret(storage, pair.data), problem, pair.again)
+
+    def _objection(self, trust: TrustLook, reason: str | None) -> Problem | None:
+        """What the core has against the authority; `reason` is why a pair is needed, if one is.
+
+        A member that is away does not stand in the way of a pair that replaces none, or one of
+        the same authority.
+        """
+        asked = f"the authority in Secret {self.authority_name}"
+        urls = ", ".join(trust.urls)
+        if trust.trust is Trust.REFUSED:
+            return Problem(
+                CORE_CLIENT_CA_UNTRUSTED,
+                f"the core etcd at {urls} refuses certificates signed by {asked}: start it with"
+                f" that {AUTHORITY_CERT} in the file of --trusted-ca-file as well, or put an"
+                " authority that it trusts into the Secret. Pairs that are there stay in use; the"
+                " core is asked again all the time",
+            )
+        if trust.trust is Trust.PARTIAL and reason == OTHER_AUTHORITY:
+            return Problem(
+                CORE_CLIENT_CA_UNPROVEN,
+                f"the core etcd at {urls} does not answer, so nobody knows whether it trusts"
+                f" {asked}: pairs of the one before stay in use until it does. Start that member,"
+                " or take its URL out of the controller's flags",
+            )
+        if trust.trust is Trust.UNKNOWN and reason is not None:
+            message = f"the core is being asked whether it trusts {asked}"
+            return Problem(CORE_USER_PENDING, message, passes=True)
+        return None
 
     def _secret(self, storage: EtcdStorage, data: Mapping[str, str]) -> Json:
         return {

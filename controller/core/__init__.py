@@ -6,13 +6,26 @@
 
 from controller.core.identity import user_name
 from controller.core.keeper import UserKeeper
-from controller.core.looks import Access, CoreLook, Listeners, Pace, UserLook, UserState
+from controller.core.looks import (
+    Access,
+    Candidate,
+    CoreLook,
+    Listeners,
+    Pace,
+    Trust,
+    TrustLook,
+    UserLook,
+    UserState,
+)
 
 __all__ = [
     "Access",
+    "Candidate",
     "CoreLook",
     "Listeners",
     "Pace",
+    "Trust",
+    "TrustLook",
     "UserKeeper",
     "UserLook",
     "UserState",

@@ -3,7 +3,14 @@
 from typing import Any, Final, get_args
 
 from controller.core.connection import Connection
-from controller.core.errors import CompactedError, DeniedError, NotFoundError
+from controller.core.errors import (
+    ClosedError,
+    CompactedError,
+    CoreError,
+    DeniedError,
+    NotFoundError,
+    UnreachableError,
+)
 from controller.core.identity import COMPACT_REV_KEY, Permission, PermissionType
 from controller.core.looks import Access, AuthStatus
 from controller.core.messages import MESSAGES
@@ -38,6 +45,20 @@ class CoreClient:
 
     def close(self) -> None:
         self._connection.close()
+
+    def answers(self) -> bool:
+        """Whether a member says anything to us, be it only that we are no user.
+
+        With TLS 1.3 a client hears with its first read, and not in the handshake, that its
+        certificate is refused. The call goes no further than the member itself.
+        """
+        try:
+            self._call("Maintenance/Status", "StatusRequest", "Done")
+        except ClosedError:
+            raise
+        except CoreError as error:
+            return not isinstance(error, UnreachableError)
+        return True
 
     def auth_status(self) -> AuthStatus:
         """Return whether auth is on; raises DeniedError if it is and we are not root."""

@@ -10,8 +10,18 @@ import structlog
 from controller.api.conditions import Problem
 from controller.core.agenda import PENDING, Agenda, Order
 from controller.core.errors import ClosedError
-from controller.core.looks import Access, CoreLook, Listeners, Pace, UserLook
+from controller.core.looks import (
+    Access,
+    Candidate,
+    CoreLook,
+    Listeners,
+    Pace,
+    Trust,
+    TrustLook,
+    UserLook,
+)
 from controller.core.rounds import Core, Rounds
+from controller.core.trust import Member, Proof
 from workqueue import REAL_CLOCK, Clock
 
 STOP: Final = 2.0
@@ -20,10 +30,8 @@ STOP: Final = 2.0
 _log = structlog.get_logger("controller.core")
 
 
-class Closable(Core, Protocol):
+class Closable(Core, Member, Protocol):
     """A core whose `close`, by any thread, ends a call that waits, with ClosedError."""
-
-    def close(self) -> None: ...
 
 
 class UserKeeper:
@@ -53,6 +61,7 @@ class UserKeeper:
         self._clock = clock
         self._agenda = Agenda()
         self._rounds = Rounds(self._agenda, listeners, clock=clock, rng=rng, pace=pace or Pace())
+        self._proof = Proof(connect, listeners.on_core_change, clock=clock, rng=rng)
         self._wake = threading.Condition()
         self._woken = False
         self._access: Access | Problem | None = None
@@ -71,6 +80,7 @@ class UserKeeper:
             client = self._client
         if client is not None:
             client.close()
+        self._proof.close()
         self._notify()
         self._thread.join(timeout)
         return not self._thread.is_alive()
@@ -83,6 +93,13 @@ class UserKeeper:
 
     def core(self) -> CoreLook:
         return self._rounds.look
+
+    def trust(self, candidate: Candidate) -> TrustLook:
+        """Return whether the core trusts `candidate`, and find that out, in place of any other."""
+        look = self._proof.look(candidate)
+        if look.trust is Trust.UNKNOWN:
+            self._notify()
+        return look
 
     def want(self, storage: str, *, claimed: bool) -> UserLook:
         """Keep the storage's user and role from now on; return how they stand.
@@ -124,10 +141,11 @@ class UserKeeper:
     def _turn(self) -> None:
         self._reconnect()
         try:
-            wait = self._rounds.advance()
+            waits = (self._proof.advance(), self._rounds.advance())
         except ClosedError:
             # By `stop`.
             return
+        wait = min((seconds for seconds in waits if seconds is not None), default=None)
         with self._wake:
             if wait != 0 and not self._woken:
                 self._clock.wait_on(self._wake, wait)
@@ -141,12 +159,14 @@ class UserKeeper:
             return
         self._connected = access
         self._close()
+        self._proof.use(None if isinstance(access, Problem) else access)
         if isinstance(access, Problem):
             self._rounds.lose(access)
             return
         try:
             client = self._connect(access)
         except ValueError as error:
+            self._proof.use(None)
             self._rounds.lose(Problem("CoreAccessUnusable", str(error)))
             return
         with self._wake:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from controller.api.conditions import Problem
+from controller.pki import Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,40 @@ class CoreLook:
 
 
 @dataclass(frozen=True, slots=True)
+class Candidate:
+    """An authority that is to sign the pairs of users, if the core trusts it.
+
+    `sign` makes a pair of it that is good for minutes, and of no user; any thread may call it.
+    """
+
+    fingerprint: bytes
+    """Of its certificate: two candidates with one are the same."""
+    sign: Callable[[], Pair] = field(compare=False, repr=False)
+
+
+class Trust(Enum):
+    """Whether the core takes certificates that a candidate has signed."""
+
+    UNKNOWN = "Unknown"
+    """No member has answered yet."""
+    PARTIAL = "Partial"
+    """Every member that answers does; some do not answer."""
+    FULL = "Full"
+    """Every member does."""
+    REFUSED = "Refused"
+    """Some member does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustLook:
+    """How a candidate stands, as of the last time that a member answered."""
+
+    trust: Trust = Trust.UNKNOWN
+    urls: tuple[str, ...] = ()
+    """Of the members that refuse it, or, where it is PARTIAL, do not answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pace:
     """How fast the keeper goes; seconds, and changes a second."""
 
@@ -94,6 +129,7 @@ class Listeners:
     on_change: Callable[[str], None]
     """The look of this storage's user changed."""
     on_core_change: Callable[[], None]
-    """The core is or is not reachable any more, checks users or does not, has another problem."""
+    """The core is or is not reachable any more, checks users or does not, has another problem;
+    or the candidate of the last who asked stands otherwise."""
     on_death: Callable[[BaseException], None]
     """The thread ended by this defect: from now on nothing changes any more."""

@@ -17,6 +17,7 @@ _TABLE: Final = {
     "UserAddOptions": ("bool no_password 1",),
     "RangeRequest": ("bytes key 1", "int64 revision 4", "bool count_only 9"),
     "RangeResponse": ("ResponseHeader header 1",),
+    "StatusRequest": (),
     "AuthStatusRequest": (),
     "AuthStatusResponse": ("bool enabled 2", "uint64 authRevision 3"),
     "AuthUserGetRequest": ("string name 1",),

@@ -14,11 +14,12 @@ from typing import Final, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from controller.api.conditions import Problem
 from controller.pki.authority import CLIENT, Authority, Leaf, Pair, load_signer
+from controller.pki.lifetime import renewal
 from controller.secretdata import decoded
 
 AUTHORITY_CERT: Final = "ca.pem"
@@ -30,6 +31,10 @@ VALIDITY: Final = timedelta(days=365)
 """Of a new pair, unless the authority ends before."""
 
 UNUSABLE: Final = "CoreClientCAUnusable"
+EXPIRING: Final = "CoreClientCAExpiring"
+
+OTHER_AUTHORITY: Final = f"another authority has issued {CERT}"
+"""Why a pair has to be replaced that may well be good until it is."""
 
 SecretData = Mapping[str, str]
 """As in a Secret: what the keys hold is encoded in base64."""
@@ -39,12 +44,13 @@ _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm)
 """What cryptography raises for content it can make nothing of, or not without a password."""
 
-_RENEWED_AFTER: Final = 2 / 3
-"""The share of a pair's life after which it is replaced."""
+_THROWAWAY: Final = timedelta(minutes=10)
+_NOBODY: Final = "etcdstorage:(nobody)"
+"""The common name of a throw-away pair: no storage is called so."""
 
-_JITTER: Final = 1 / 12
-"""The share over which the pairs of a fleet spread their renewals, so that pairs made in one
-minute are replaced over a month."""
+_WARNED_BEFORE: Final = timedelta(days=30)
+"""The end of the authority is announced so long before it, or when a third of its life is left if
+that is later: time to have each member of the core restarted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,53 +60,77 @@ class ClientAuthority:
     authority: Authority
     certificate: x509.Certificate
 
+    @property
+    def fingerprint(self) -> bytes:
+        """The certificate's, which no other has."""
+        return self.certificate.fingerprint(hashes.SHA256())
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorityLook:
+    """The operator's authority, None while it cannot sign.
+
+    `problem` says why it cannot, or that its end is near; in `again` seconds something of this is
+    another by time alone.
+    """
+
+    by: ClientAuthority | None
+    problem: Problem | None = None
+    again: float | None = None
+
 
 @dataclass(frozen=True, slots=True)
 class UserPair:
-    """What the Secret of a storage should hold.
-
-    `issued` says why the pair is a new one, '' if it is the one that was there; in `again`
-    seconds it is worth another look.
-    """
+    """What the Secret of a storage should hold; in `again` seconds it is worth another look."""
 
     data: SecretData = field(repr=False)
-    issued: str
     again: float
 
 
-def read_authority(
-    data: SecretData | None, secret_name: str, now: datetime
-) -> ClientAuthority | Problem:
+def read_authority(data: SecretData | None, secret_name: str, now: datetime) -> AuthorityLook:
     """Read the operator's authority from its Secret's data, None if there is no such Secret."""
     if data is None:
-        return Problem(
-            UNUSABLE,
+        return _unusable(
             f"Secret {secret_name} is missing: create it in the controller's namespace with"
-            f" {AUTHORITY_CERT} and {AUTHORITY_KEY}, an authority that the core etcd trusts",
+            f" {AUTHORITY_CERT} and {AUTHORITY_KEY}, an authority that the core etcd trusts"
         )
     pair = Pair(decoded(data, AUTHORITY_CERT), decoded(data, AUTHORITY_KEY))
     found = _examined(pair.cert_pem, pair.key_pem)
     if isinstance(found, str):
-        return Problem(UNUSABLE, f"Secret {secret_name}: {found}")
+        return _unusable(f"Secret {secret_name}: {found}")
     if trouble := _out_of_time(found, now):
-        return Problem(UNUSABLE, f"Secret {secret_name}: {AUTHORITY_CERT} {trouble}")
-    return ClientAuthority(Authority(pair), found)
+        begin = found.not_valid_before_utc
+        return _unusable(
+            f"Secret {secret_name}: {AUTHORITY_CERT} {trouble}",
+            again=_seconds(begin - now) if now < begin else None,
+        )
+    by = ClientAuthority(Authority(pair), found)
+    end, warned = found.not_valid_after_utc, _warned_from(found)
+    if now < warned:
+        return AuthorityLook(by, again=_seconds(warned - now))
+    return AuthorityLook(by, _expiring(secret_name, end), _seconds(end - now))
 
 
-def keep_or_issue(
-    data: SecretData | None, by: ClientAuthority, cn: str, now: datetime
-) -> UserPair:
-    """Return the pair that `data` holds if it may stay, else a new one for `cn`."""
-    reason = needs_pair(data, by, cn, now)
-    if reason is None and data is not None:
-        return UserPair({CERT: data[CERT], KEY: data[KEY]}, "", _again(_load(data), by, now))
+def throwaway(by: ClientAuthority, now: datetime) -> Pair:
+    """Sign a pair that nobody can do anything with but show that it is signed."""
+    # It may outlive the authority by minutes: who checks it checks both.
+    return by.authority.issue(Leaf(cn=_NOBODY, usages=(CLIENT,)), validity=_THROWAWAY, now=now)
+
+
+def kept(data: SecretData, by: ClientAuthority, now: datetime) -> UserPair:
+    """Return the pair in a Secret's data, which has no need of another."""
+    return UserPair({CERT: data[CERT], KEY: data[KEY]}, _again(_load(data), by, now))
+
+
+def issue(by: ClientAuthority, cn: str, now: datetime) -> UserPair:
+    """Make a new pair for `cn`, which ends with its authority at the latest."""
     validity = min(VALIDITY, by.certificate.not_valid_after_utc - now)
     pair = by.authority.issue(Leaf(cn=cn, usages=(CLIENT,)), validity=validity, now=now)
     fresh = {
         name: base64.b64encode(pem).decode()
         for name, pem in ((CERT, pair.cert_pem), (KEY, pair.key_pem))
     }
-    return UserPair(fresh, reason or "", _again(_load(fresh), by, now))
+    return UserPair(fresh, _again(_load(fresh), by, now))
 
 
 def needs_pair(data: SecretData | None, by: ClientAuthority, cn: str, now: datetime) -> str | None:
@@ -118,7 +148,7 @@ def needs_pair(data: SecretData | None, by: ClientAuthority, cn: str, now: datet
         return f"{KEY} is not the key of {CERT}"
     if trouble := _out_of_time(certificate, now):
         return f"{CERT} {trouble}"
-    over = now >= _renewal(certificate, by)
+    over = now >= renewal(certificate, by.certificate)
     return reason or ("most of its life is over" if over else None)
 
 
@@ -131,7 +161,7 @@ def _unfit(certificate: x509.Certificate, by: ClientAuthority, cn: str) -> str |
     try:
         certificate.verify_directly_issued_by(by.certificate)
     except (ValueError, TypeError, InvalidSignature):
-        return f"another authority has issued {CERT}"
+        return OTHER_AUTHORITY
     return None
 
 
@@ -190,21 +220,31 @@ def _out_of_time(certificate: x509.Certificate, now: datetime) -> str:
     return ""
 
 
-def _renewal(certificate: x509.Certificate, by: ClientAuthority) -> datetime:
-    """When the pair is to be replaced.
+def _unusable(message: str, again: float | None = None) -> AuthorityLook:
+    return AuthorityLook(None, Problem(UNUSABLE, message), again)
 
-    The moment comes from its serial number, which is random, so every look finds the same one.
-    One that ends with its authority cannot be had any longer, and stays to the end.
-    """
+
+def _expiring(secret_name: str, end: datetime) -> Problem:
+    return Problem(
+        EXPIRING,
+        f"the authority in Secret {secret_name} ends at {end:%Y-%m-%dT%H:%M:%SZ}, and every"
+        " storage's pair for the core with it: let all members of the core trust another one as"
+        f" well (--trusted-ca-file), then put that into the Secret, under {AUTHORITY_CERT} and"
+        f" {AUTHORITY_KEY}",
+    )
+
+
+def _warned_from(certificate: x509.Certificate) -> datetime:
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
-    if end >= by.certificate.not_valid_after_utc:
-        return end
-    share = _RENEWED_AFTER + _JITTER * (certificate.serial_number % 1000) / 1000
-    return begin + (end - begin) * share
+    return end - min((end - begin) / 3, _WARNED_BEFORE)
+
+
+def _seconds(wait: timedelta) -> float:
+    return max(1.0, wait.total_seconds())
 
 
 def _again(certificate: x509.Certificate, by: ClientAuthority, now: datetime) -> float:
-    return max(1.0, (_renewal(certificate, by) - now).total_seconds())
+    return _seconds(renewal(certificate, by.certificate) - now)
 
 
 def _load(data: SecretData) -> x509.Certificate:

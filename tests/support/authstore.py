@@ -39,6 +39,9 @@ class AuthStore:
     takes: Callable[[], object] = lambda: None
     """What happens while the core makes a change."""
 
+    def answers(self) -> bool:
+        return True
+
     def auth_status(self) -> AuthStatus:
         self._fail()
         return AuthStatus(self.enabled, self.changes)

@@ -1,7 +1,15 @@
 """The keeper of the core's users as a reconcile sees it, with a core that is a few sets."""
 
 from controller.api.conditions import Problem
-from controller.core import Access, CoreLook, UserLook, UserState
+from controller.core import (
+    Access,
+    Candidate,
+    CoreLook,
+    Trust,
+    TrustLook,
+    UserLook,
+    UserState,
+)
 
 AWAY = Problem("CoreUnreachable", "the core is away: is https://core up?")
 TAKEN = Problem("CoreUserConflict", "there is a user of this name that is not ours")
@@ -14,6 +22,7 @@ class CoreKeeper:
         self.users: set[str] = set()
         self.foreign: set[str] = set()
         self.look = CoreLook(reachable=True, auth=True)
+        self.trusts = TrustLook(Trust.FULL)
         self.access: list[Access | Problem] = []
         self.forgotten: list[str] = []
         self._wanted: dict[str, bool] = {}
@@ -24,6 +33,10 @@ class CoreKeeper:
 
     def core(self) -> CoreLook:
         return self.look
+
+    def trust(self, candidate: Candidate) -> TrustLook:
+        assert candidate.sign().cert_pem
+        return self.trusts
 
     def want(self, storage: str, *, claimed: bool) -> UserLook:
         if claimed:
@@ -49,6 +62,8 @@ class CoreKeeper:
         """Make and remove users, if the core can be reached."""
         for storage, wanted in self._wanted.items() if self.look.reachable else ():
             (self.users.add if wanted else self.users.discard)(storage)
+            # Whoever claims a name has what is there.
+            self.foreign.discard(storage)
             self._looks[storage] = UserLook(UserState.READY if wanted else UserState.GONE)
 
     def lose(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 from controller.core import Access, Listeners, Pace, UserKeeper
 from controller.core.client import CoreClient
 from controller.pki import Pair
+from hack.cluster import components
 from hack.dataplane import programs
 from hack.dataplane.core import CoreEtcd
 
@@ -36,10 +37,17 @@ class Told:
         return Listeners(self.changed.append, lambda: self.core.append(None), self.deaths.append)
 
 
+EVERY_CORE = pytest.mark.parametrize("core", components.CORES, indirect=True)
+"""For a test of what etcd itself answers: with each release that a core may be."""
+
+
 @pytest.fixture(scope="module")
-def core(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CoreEtcd]:
-    """One member, users on."""
-    with CoreEtcd(tmp_path_factory.mktemp("core"), programs.ensure(), auth=True) as running:
+def core(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[CoreEtcd]:
+    """One member, users on; of the newest release unless the test is for every core."""
+    found = programs.ensure(getattr(request, "param", "etcd"))
+    with CoreEtcd(tmp_path_factory.mktemp("core"), found, auth=True) as running:
         yield running
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.api.conditions import Problem, find_condition
-from controller.api.storage import CORE_USER_FINALIZER
+from controller.api.storage import CORE_USER_FINALIZER, read_storage
 from controller.core import Access, CoreLook
 from controller.coreusers import core_access
 from controller.dataplane import UserSecrets
@@ -23,7 +23,6 @@ from tests.support.objects import (
     core_config_map,
     core_secret,
     etcd_storage,
-    read,
 )
 from tests.support.userworld import PAIR, RS, STATUS, UserWorld
 
@@ -56,8 +55,9 @@ def deployed(world: UserWorld) -> UserWorld:
 def test_the_name_is_claimed_then_the_user_made_then_the_pair_then_all_else(
     world: UserWorld,
 ) -> None:
-    assert world.reconcile() == [CLAIM]
+    assert world.reconcile() == [CLAIM, STATUS]
     assert world.finalizers() == [CORE_USER_FINALIZER]
+    assert world.again == 0.0
     assert world.reconcile() == [STATUS]
     assert world.condition("Deployed")[:2] == ("False", "CoreUserPending")
     assert world.condition("Degraded")[0] == "False"
@@ -149,9 +149,8 @@ def test_pods_that_lean_on_auth_go_when_it_is_lost_and_come_back_with_it(world: 
     assert world.server.peek(REPLICA_SETS, RS)["spec"]["template"] == before
 
 
-def listed_ca(world: UserWorld) -> None:
-    listed = [{"name": "ca", "namespace": "theirs"}]
-    world.server.edit(ETCD_STORAGES, NAME, lambda o: o["spec"].update(caCertConfigMap=listed))
+def unsupported(world: UserWorld) -> None:
+    world.server.edit(ETCD_STORAGES, NAME, lambda o: o["spec"].update(reclaimPolicy="Delete"))
 
 
 def lose_ca(world: UserWorld) -> None:
@@ -170,7 +169,7 @@ def orphaned(world: UserWorld) -> None:
 @pytest.mark.parametrize(
     ("happens", "reason"),
     [
-        (listed_ca, "NotSupported"),
+        (unsupported, "NotSupported"),
         (lose_ca, "CoreCAMissing"),
         (taken_service, "NameConflict"),
         (orphaned, "CoreAuthDisabled"),
@@ -370,7 +369,7 @@ def test_no_pair_is_made_before_its_user(world: UserWorld) -> None:
     assert users is not None
     world.reconcile()
     snapshot = Snapshot(client_ca=world.server.peek(SECRETS, CLIENT_CA))
-    storage = read(meta={"finalizers": [CORE_USER_FINALIZER]})
+    storage = read_storage(world.server.peek(ETCD_STORAGES, NAME))
     assert users.tenant(storage, snapshot, None).secret is None
     world.keeper.want(NAME, claimed=True)
     world.keeper.work()

@@ -4,50 +4,129 @@ import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from controller.core import Trust, TrustLook
 from controller.resources import SECRETS
-from controller.userpair import PairMaker
+from controller.userpair import PairLook, PairMaker
 from tests.support.objects import CLIENT_CA, NAMESPACE, client_ca, read
+
+Json = dict[str, Any]
 
 MAKER = PairMaker(NAMESPACE, CLIENT_CA)
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 AUTHORITY = client_ca(NOW)
+OTHER = client_ca(NOW)
+URLS = ("https://one", "https://two")
 
 
-def common_name(secret: dict[str, Any]) -> str:
+def look(
+    present: Json | None,
+    trust: Trust = Trust.FULL,
+    now: datetime = NOW,
+    *,
+    name: str = "tenant",
+    authority: Json = AUTHORITY,
+) -> PairLook:
+    by = MAKER.authority(authority, now).by
+    assert by is not None
+    return MAKER.look(read(name), present, by, TrustLook(trust, URLS), now)
+
+
+def made(**of: Any) -> Json:
+    secret = look(None, **of).secret
+    assert secret is not None
+    return secret
+
+
+def common_name(secret: Json) -> str:
     certificate = x509.load_pem_x509_certificate(base64.b64decode(secret["data"]["tls.crt"]))
     (name,) = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     return str(name.value)
 
 
 def test_a_pair_is_made_for_the_storages_user_and_kept() -> None:
-    first = MAKER.look(read("tenant"), None, AUTHORITY, NOW)
+    first = look(None)
     assert first.secret is not None
     metadata = first.secret["metadata"]
     assert (metadata["name"], metadata["namespace"]) == ("etcd-user-tenant", NAMESPACE)
     assert (first.secret["apiVersion"], first.secret["kind"]) == (SECRETS.api_version, "Secret")
     assert first.secret["type"] == "kubernetes.io/tls"
     assert common_name(first.secret) == "etcdstorage:tenant"
-    again = MAKER.look(read("tenant"), first.secret, AUTHORITY, NOW + timedelta(days=30))
+    again = look(first.secret, now=NOW + timedelta(days=30))
     assert again.secret == first.secret
     assert 0 < (again.again or 0) < (first.again or 0)
 
 
 def test_a_pair_of_another_storage_or_an_old_one_is_replaced() -> None:
-    first = MAKER.look(read("tenant"), None, AUTHORITY, NOW).secret
+    first = made()
     for name, now in (("other", NOW), ("tenant", NOW + timedelta(days=300))):
-        look = MAKER.look(read(name), first, AUTHORITY, now)
-        assert look.secret is not None
-        assert first is not None
-        assert look.secret["data"] != first["data"]
+        found = look(first, now=now, name=name).secret
+        assert found is not None
+        assert found["data"] != first["data"]
 
 
-def test_an_authority_of_no_use_is_named_and_makes_nothing() -> None:
+def test_an_authority_of_no_use_is_named() -> None:
     for authority in (None, {"data": None}, {"data": {"ca.pem": "eA=="}}):
-        look = MAKER.look(read(), None, authority, NOW)
-        assert look.secret is None
-        assert look.problem is not None
-        assert look.problem.reason == "CoreClientCAUnusable"
-        assert CLIENT_CA in look.problem.message
+        found = MAKER.authority(authority, NOW)
+        assert found.by is None
+        assert found.problem is not None
+        assert found.problem.reason == "CoreClientCAUnusable"
+        assert CLIENT_CA in found.problem.message
+
+
+SPOILT: Json = {"data": {"tls.crt": "spoilt", "tls.key": ""}}
+UNTRUSTED, UNPROVEN = "CoreClientCAUntrusted", "CoreClientCAUnproven"
+PENDING = "CoreUserPending"
+
+
+@pytest.mark.parametrize(
+    ("present", "trust", "replaced", "reason"),
+    [
+        # A pair of this authority that is good stays, whatever the core says.
+        (made(), Trust.FULL, False, None),
+        (made(), Trust.PARTIAL, False, None),
+        (made(), Trust.UNKNOWN, False, None),
+        (made(), Trust.REFUSED, False, UNTRUSTED),
+        # One of another authority stays until every member trusts this one.
+        (made(authority=OTHER), Trust.FULL, True, None),
+        (made(authority=OTHER), Trust.PARTIAL, False, UNPROVEN),
+        (made(authority=OTHER), Trust.UNKNOWN, False, PENDING),
+        (made(authority=OTHER), Trust.REFUSED, False, UNTRUSTED),
+        # What replaces nothing good needs some member, and none that refuses.
+        *(
+            row
+            for present in (None, SPOILT)
+            for row in (
+                (present, Trust.FULL, True, None),
+                (present, Trust.PARTIAL, True, None),
+                (present, Trust.UNKNOWN, False, PENDING),
+                (present, Trust.REFUSED, False, UNTRUSTED),
+            )
+        ),
+    ],
+)
+def test_nothing_good_gives_way_to_what_the_core_may_refuse(
+    present: Json | None, trust: Trust, *, replaced: bool, reason: str | None
+) -> None:
+    found = look(present, trust)
+    new = found.secret is not None and found.secret["data"] != (present or SPOILT)["data"]
+    assert new is replaced
+    assert (found.problem and found.problem.reason) == reason
+    if found.problem:
+        assert found.problem.passes is (reason == PENDING)
+        assert CLIENT_CA in found.problem.message
+        assert (", ".join(URLS) in found.problem.message) is (reason != PENDING)
+
+
+def test_a_pair_past_two_thirds_of_its_life_waits_for_trust_and_not_for_the_absent() -> None:
+    first, now = made(), NOW + timedelta(days=300)
+    for trust, replaced in (
+        (Trust.FULL, True),
+        (Trust.PARTIAL, True),
+        (Trust.UNKNOWN, False),
+        (Trust.REFUSED, False),
+    ):
+        assert (look(first, trust, now).secret is not None) is replaced

@@ -6,13 +6,24 @@ from functools import partial
 import pytest
 
 from controller.api.conditions import Problem
-from controller.core import Access, CoreLook, Listeners, Pace, UserKeeper, UserState, user_name
+from controller.core import (
+    Access,
+    CoreLook,
+    Listeners,
+    Pace,
+    Trust,
+    TrustLook,
+    UserKeeper,
+    UserState,
+    user_name,
+)
 from controller.core.errors import ClosedError
 from controller.core.looks import AuthStatus
 from controller.core.users import NOTHING
 from tests.support.authstore import AuthStore
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
+from tests.support.members import candidate
 
 ACCESS = Access(("https://core:2379",), b"ca", b"cert", b"key")
 
@@ -33,6 +44,31 @@ class Hanging(AuthStore):
     def close(self) -> None:
         self._closing.set()
         super().close()
+
+
+class Refusing(AuthStore):
+    """A core that takes root's pair alone, or hangs on all others."""
+
+    def __init__(self, access: Access, *, hangs: bool = False) -> None:
+        super().__init__()
+        self._is_root = access.cert_pem == ACCESS.cert_pem
+        self._closing = threading.Event()
+        self.asked = threading.Event()
+        if not hangs:
+            self._closing.set()
+
+    def answers(self) -> bool:
+        if self._is_root:
+            return True
+        self.asked.set()
+        self._closing.wait()
+        if self.closed:
+            raise ClosedError("closed")
+        return False
+
+    def close(self) -> None:
+        super().close()
+        self._closing.set()
 
 
 class Told:
@@ -149,6 +185,40 @@ def test_a_stop_ends_the_wait_for_the_pace(clock: FakeClock, told: Told) -> None
     clock.await_waiters()
     assert keeper.stop()
     assert len(store.log) == 1
+
+
+def test_the_trust_in_an_authority_is_found_out_and_told(make: Make, told: Told) -> None:
+    keeper = make(lambda _: AuthStore())
+    assert keeper.trust(candidate("ca")) == TrustLook()
+    keeper.use(ACCESS)
+    eventually(lambda: keeper.trust(candidate("ca")).trust is Trust.FULL)
+    eventually(lambda: told.core == 2)  # The core, and this.
+    keeper.use(Problem("CoreRootSecretMissing", "make the Secret"))
+    eventually(lambda: keeper.trust(candidate("ca")).trust is Trust.UNKNOWN)
+
+
+def test_who_is_refused_is_asked_for_again_while_users_are_kept(
+    make: Make, clock: FakeClock
+) -> None:
+    refusing = {"ca"}
+    keeper = make(lambda to: Refusing(to) if refusing else AuthStore())
+    keeper.use(ACCESS)
+    eventually(lambda: keeper.trust(candidate("ca")).trust is Trust.REFUSED)
+    eventually(partial(is_, keeper, "a", UserState.READY))
+    refusing.clear()
+    clock.await_waiters()
+    clock.step(1)
+    eventually(lambda: keeper.trust(candidate("ca")).trust is Trust.FULL)
+
+
+def test_a_stop_ends_the_proof_that_waits(make: Make) -> None:
+    made: list[Refusing] = []
+    keeper = make(lambda to: made.append(Refusing(to, hangs=True)) or made[-1])  # type: ignore[func-returns-value]
+    keeper.use(ACCESS)
+    keeper.trust(candidate("ca"))
+    eventually(lambda: any(store.asked.is_set() for store in made))
+    assert keeper.stop()
+    assert all(store.closed for store in made)
 
 
 def test_a_defect_is_told(make: Make, told: Told) -> None:

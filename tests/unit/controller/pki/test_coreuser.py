@@ -12,15 +12,18 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import NameOID
 
-from controller.api.conditions import Problem
 from controller.pki import CLIENT, SERVER, Authority, Leaf
 from controller.pki.coreuser import (
+    OTHER_AUTHORITY,
     VALIDITY,
+    AuthorityLook,
     ClientAuthority,
     UserPair,
-    keep_or_issue,
+    issue,
+    kept,
     needs_pair,
     read_authority,
+    throwaway,
 )
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
@@ -99,13 +102,23 @@ def usage(*, signs: bool) -> x509.KeyUsage:
 
 
 def authority(days: int = 1000, **changes: Any) -> ClientAuthority:
-    made = read(secret(certificate(key(), ca(), days=days, **changes), key_pem(key())))
-    assert isinstance(made, ClientAuthority)
-    return made
+    return usable(secret(certificate(key(), ca(), days=days, **changes), key_pem(key())))
 
 
-def read(data: Any, now: dt.datetime = NOW) -> ClientAuthority | Problem:
+def usable(data: Any) -> ClientAuthority:
+    by = read(data).by
+    assert by is not None
+    return by
+
+
+def read(data: Any, now: dt.datetime = NOW) -> AuthorityLook:
     return read_authority(data, SECRET, now)
+
+
+def said(look: AuthorityLook) -> tuple[str, str]:
+    """Return reason and message of the problem that there has to be."""
+    assert look.problem is not None
+    return look.problem.reason, look.problem.message
 
 
 def load(pair: UserPair) -> x509.Certificate:
@@ -121,9 +134,9 @@ def later(by: ClientAuthority, pair: UserPair, now: dt.datetime, cn: str = CN) -
 
 def test_a_new_pair_is_the_users_and_for_clients_only() -> None:
     by = authority()
-    pair = keep_or_issue(None, by, CN, NOW)
+    assert needs_pair(None, by, CN, NOW) == "there is none yet"
+    pair = issue(by, CN, NOW)
     made = load(pair)
-    assert pair.issued == "there is none yet"
     assert made.subject.rfc4514_string() == f"CN={CN}"
     usages = made.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     assert [*usages] == [CLIENT]
@@ -137,9 +150,10 @@ def test_a_new_pair_is_the_users_and_for_clients_only() -> None:
 
 def test_a_pair_that_is_good_is_kept_to_the_byte() -> None:
     by = authority()
-    first = keep_or_issue(None, by, CN, NOW)
-    second = keep_or_issue({**first.data, "more": "x"}, by, CN, NOW + 100 * DAY)
-    assert (second.data, second.issued) == (first.data, "")
+    first = issue(by, CN, NOW)
+    assert later(by, first, NOW + 100 * DAY) is None
+    second = kept({**first.data, "more": "x"}, by, NOW + 100 * DAY)
+    assert second.data == first.data
     assert first.again - second.again == pytest.approx((100 * DAY).total_seconds())
 
 
@@ -147,13 +161,10 @@ def test_it_is_replaced_after_two_thirds_and_a_little_and_the_look_is_right_then
     by = authority()
     shares = set()
     for _ in range(8):
-        pair = keep_or_issue(None, by, CN, NOW)
+        pair = issue(by, CN, NOW)
         due = NOW + dt.timedelta(seconds=pair.again)
         assert later(by, pair, due - dt.timedelta(seconds=1)) is None
         assert later(by, pair, due) == "most of its life is over"
-        renewed = keep_or_issue(pair.data, by, CN, due)
-        assert renewed.data != pair.data
-        assert renewed.issued == "most of its life is over"
         shares.add(pair.again / VALIDITY.total_seconds())
     assert all(0.66 < share < 0.76 for share in shares), shares
     assert len(shares) > 1, "a fleet would be renewed at once"
@@ -162,7 +173,7 @@ def test_it_is_replaced_after_two_thirds_and_a_little_and_the_look_is_right_then
 def test_a_pair_ends_with_its_authority_and_is_then_kept_to_the_end() -> None:
     """Or it would be made anew ever more often, and each time for nothing."""
     by = authority(days=30)
-    pair = keep_or_issue(None, by, CN, NOW)
+    pair = issue(by, CN, NOW)
     assert load(pair).not_valid_after_utc == by.certificate.not_valid_after_utc
     assert later(by, pair, NOW + 30 * DAY - dt.timedelta(seconds=1)) is None
     assert pair.again == (30 * DAY).total_seconds()
@@ -186,11 +197,8 @@ def test_a_pair_ends_with_its_authority_and_is_then_kept_to_the_end() -> None:
 )
 def test_what_is_spoilt_is_replaced(spoil: Callable[[Any], Any], says: str) -> None:
     by = authority()
-    data = spoil(keep_or_issue(None, by, CN, NOW).data)
+    data = spoil(issue(by, CN, NOW).data)
     assert says in (needs_pair(data, by, CN, NOW) or "")
-    again = keep_or_issue(data, by, CN, NOW)
-    assert says in again.issued
-    assert later(by, again, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -223,19 +231,19 @@ def test_the_pair_of_another_authority_is_replaced() -> None:
     for other in (same_name, other_name):
         pair = other.issue(Leaf(cn=CN), validity=DAY, now=NOW)
         data = secret(pair.cert_pem, pair.key_pem, ("tls.crt", "tls.key"))
-        assert needs_pair(data, by, CN, NOW) == "another authority has issued tls.crt"
+        assert needs_pair(data, by, CN, NOW) == OTHER_AUTHORITY
 
 
 def test_a_renewed_authority_of_the_same_key_leaves_pairs_alone() -> None:
-    pair = keep_or_issue(None, authority(days=500), CN, NOW)
+    pair = issue(authority(days=500), CN, NOW)
     assert later(authority(days=900), pair, NOW) is None
 
 
 def test_a_pair_out_of_its_time_is_replaced() -> None:
     by = authority()
-    pair = keep_or_issue(None, by, CN, NOW)
+    pair = issue(by, CN, NOW)
     assert "has expired" in (later(by, pair, NOW + VALIDITY) or "")
-    assert "is not valid before" in (later(by, pair, NOW - dt.timedelta(minutes=6)) or "")
+    assert "is not valid before" in (later(by, pair, NOW - dt.timedelta(hours=26)) or "")
     assert later(by, pair, NOW - dt.timedelta(minutes=4)) is None
 
 
@@ -246,9 +254,9 @@ def test_a_pair_out_of_its_time_is_replaced() -> None:
 @pytest.mark.parametrize("form", FORMATS)
 def test_an_authority_of_any_usual_kind_signs(kind: str, form: str) -> None:
     signer = key(kind)
-    by = read(secret(certificate(signer, ca(), usage(signs=True)), key_pem(signer, FORMATS[form])))
-    assert isinstance(by, ClientAuthority)
-    pair = keep_or_issue(None, by, CN, NOW)
+    made = certificate(signer, ca(), usage(signs=True))
+    by = usable(secret(made, key_pem(signer, FORMATS[form])))
+    pair = issue(by, CN, NOW)
     load(pair).verify_directly_issued_by(by.certificate)
     assert later(by, pair, NOW) is None
 
@@ -256,9 +264,8 @@ def test_an_authority_of_any_usual_kind_signs(kind: str, form: str) -> None:
 def test_the_issuers_key_is_named_as_the_issuer_names_it() -> None:
     """Not everybody hashes keys in the way of RFC 5280, and OpenSSL compares."""
     odd = x509.SubjectKeyIdentifier(b"an odd identifier")
-    by = read(secret(certificate(key(), ca(), odd), key_pem(key())))
-    assert isinstance(by, ClientAuthority)
-    made = load(keep_or_issue(None, by, CN, NOW))
+    by = usable(secret(certificate(key(), ca(), odd), key_pem(key())))
+    made = load(issue(by, CN, NOW))
     named = made.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value
     assert named.key_identifier == b"an odd identifier"
 
@@ -291,29 +298,76 @@ GOOD: Final = certificate(key(), ca())
     ],
 )
 def test_an_authority_that_cannot_sign_is_named(data: Any, says: str) -> None:
-    problem = read(data)
-    assert isinstance(problem, Problem)
-    assert problem.reason == "CoreClientCAUnusable"
-    assert problem.message.startswith(f"Secret {SECRET}")
-    assert says in problem.message
+    look = read(data)
+    reason, message = said(look)
+    assert (look.by, reason) == (None, "CoreClientCAUnusable")
+    assert message.startswith(f"Secret {SECRET}")
+    assert says in message
+    assert look.again is None
 
 
 def test_an_authority_out_of_its_time_is_named() -> None:
     data = secret(GOOD, key_pem(key()))
-    for now, says in (
-        (NOW + 1000 * DAY, "ca.pem has expired: it was good until 2028-09-28T03:04:05Z"),
-        (NOW - 2 * DAY, "ca.pem is not valid before 2026-01-01T03:04:05Z"),
+    for now, says, again in (
+        (NOW + 1000 * DAY, "ca.pem has expired: it was good until 2028-09-28T03:04:05Z", None),
+        (NOW - 2 * DAY, "ca.pem is not valid before 2026-01-01T03:04:05Z", 86400.0),
     ):
-        problem = read(data, now)
-        assert isinstance(problem, Problem)
-        assert says in problem.message
+        look = read(data, now)
+        assert (look.by, look.again) == (None, again)
+        assert says in said(look)[1]
+
+
+@pytest.mark.parametrize(("days", "before"), [(1000, 30 * DAY), (89, 30 * DAY), (29, 10 * DAY)])
+def test_the_end_of_an_authority_is_announced_in_time_in_the_same_words(
+    days: int, before: dt.timedelta
+) -> None:
+    data, end = secret(certificate(key(), ca(), days=days), key_pem(key())), NOW + days * DAY
+    early = read(data)
+    assert early.problem is None
+    assert early.again == (end - before - NOW).total_seconds()
+    at_once = read(data, NOW + dt.timedelta(seconds=early.again))
+    reason, message = said(at_once)
+    assert reason == "CoreClientCAExpiring"
+    assert f"Secret {SECRET} ends at {end:%Y-%m-%d}T03:04:05Z" in message
+    for now in (end - before / 2, end - DAY, end - dt.timedelta(milliseconds=1)):
+        look = read(data, now)
+        assert look.by is not None, "it goes on signing"
+        assert look.problem == at_once.problem
+        assert look.again == max(1, (end - now).total_seconds())
+
+
+def test_the_wait_for_what_time_brings_ends_after_it_not_before() -> None:
+    data, now = secret(GOOD, key_pem(key())), NOW - 2 * DAY
+    reasons = []
+    while (look := read(data, now)).again is not None:
+        reasons.append(look.problem and look.problem.reason)
+        now += dt.timedelta(seconds=look.again)
+    assert reasons == ["CoreClientCAUnusable", None, "CoreClientCAExpiring"]
+    assert "has expired" in said(look)[1]
+
+
+def test_a_pair_to_throw_away_is_signed_for_minutes_and_of_nobody() -> None:
+    by = authority()
+    # Also when the authority has ended meanwhile: the core is to say what it makes of that.
+    for now in (NOW, NOW + 2000 * DAY):
+        made = x509.load_pem_x509_certificate(throwaway(by, now).cert_pem)
+        made.verify_directly_issued_by(by.certificate)
+        assert made.not_valid_after_utc == now + dt.timedelta(minutes=10)
+        assert made.subject.rfc4514_string() == "CN=etcdstorage:(nobody)"
+
+
+def test_two_authorities_have_two_fingerprints() -> None:
+    """Of one key as well: the core may know the one by the other's name and not its end."""
+    data = secret(GOOD, key_pem(key()))
+    assert usable(data).fingerprint == usable({**data, "more": ""}).fingerprint
+    assert usable(data).fingerprint != authority(days=900).fingerprint
 
 
 def test_no_problem_and_no_representation_shows_a_key() -> None:
     pem = key_pem(key())
     by = read(secret(GOOD, pem))
     shown = repr(by) + repr(read(secret(GOOD, key_pem(key("RSA")))))
-    shown += repr(keep_or_issue(None, authority(), CN, NOW))
+    shown += repr(issue(authority(), CN, NOW)) + repr(throwaway(authority(), NOW))
     assert pem.decode().split("\n")[1] not in shown
     assert "PRIVATE" not in shown
     assert base64.b64encode(b"-----BEGIN PRIVATE")[:16].decode() not in shown
