@@ -5,18 +5,22 @@ the storage is being deleted, its pods are told to end, since etcd never looks a
 that are open; then user and role go. Pods that are to outlive their storage (kubectl
 delete --cascade=orphan) are served by their user as before: it stays in the core, and a new
 storage of the name has it again, with all else.
+
+The user is ours only once the status says so, which is written after the finalizer. A finalizer
+alone came with the object, from a backup or by intent, or is what a stop of ours left: the name is
+looked at as if it were not there, and a deletion takes it off and nothing else away.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
 import structlog
 
 from controller.api.conditions import Problem
-from controller.api.storage import CORE_USER_FINALIZER, EtcdStorage
+from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER, EtcdStorage
 from controller.consistency import ConsistencyStore
 from controller.core import UserState, user_name
 from controller.coreusers import Keeper
@@ -29,11 +33,16 @@ from controller.resources import ETCD_STORAGES, REPLICA_SETS
 from controller.status import Observed
 from controller.watches import STORAGE_INDEX, Listers
 from controller.writer import Writer
-from informers import Client
+from informers import ApiError, Client
 from informers.store import resource_version
 
 CORE_USER_LEFT: Final = "CoreUserLeft"
 DELETING: Final = "Deleting"
+
+_OLD_CRD: Final = (
+    f"the server drops status.{CORE_USER_OWNER}, as its CRD is of an older release: kubectl apply"
+    " -f artifacts/etcdstorage/crd.yaml"
+)
 
 _ORPHAN: Final = "orphan"
 """The garbage collector's: it is about to take our references off what the storage owns."""
@@ -52,15 +61,30 @@ class CoreUserFinalizer:
     consistency: ConsistencyStore
     keeper: Keeper | None
 
-    def put_on(self, storage: EtcdStorage) -> None:
-        """Mark the storage as one whose user in the core is ours."""
-        self._set(storage, [*storage.finalizers, CORE_USER_FINALIZER])
+    def claim(self, storage: EtcdStorage) -> None:
+        """Make whatever the core has under the storage's name ours.
+
+        After a stop between the two writes the name is looked at once more.
+        """
+        if not storage.held:
+            storage = self._set(storage, (*storage.finalizers, CORE_USER_FINALIZER))
+        guard = {"resourceVersion": storage.resource_version}
+        body = {"metadata": guard, "status": {CORE_USER_OWNER: storage.uid}}
+        answer = self.client.patch(ETCD_STORAGES, storage.name, body, subresource="status")
+        self.consistency.wrote_at(storage.name, ETCD_STORAGES, resource_version(answer))
+        if CORE_USER_OWNER not in answer.get("status", {}):
+            raise ApiError(422, "Invalid", _OLD_CRD)
 
     def work_off(self, storage: EtcdStorage) -> None:
         """Do what the storage's deletion still needs; what happens next brings it back.
 
-        What it waits for is reported, so that no deletion hangs in silence.
+        What it waits for is reported, so that no deletion hangs in silence. A user that was never
+        claimed is somebody else's, and stays.
         """
+        if not storage.claimed:
+            _log.info("core_user_not_claimed", storage=storage.name, user=user_name(storage.name))
+            self._take_off(storage)
+            return
         name = object_name(REPLICA_SETS, storage.name)
         replica_set = self.listers.owned[REPLICA_SETS].find(name, self.namespace)
         whose = claim(replica_set, storage) if replica_set else None
@@ -88,12 +112,15 @@ class CoreUserFinalizer:
         self.reporter.report(storage, Observed(problem))
 
     def _take_off(self, storage: EtcdStorage) -> None:
-        self._set(storage, [f for f in storage.finalizers if f != CORE_USER_FINALIZER])
+        self._set(storage, tuple(f for f in storage.finalizers if f != CORE_USER_FINALIZER))
 
-    def _set(self, storage: EtcdStorage, finalizers: list[str]) -> None:
+    def _set(self, storage: EtcdStorage, finalizers: tuple[str, ...]) -> EtcdStorage:
+        """Give the storage these finalizers; returns it as it is then."""
         guard = {"resourceVersion": storage.resource_version, "finalizers": finalizers}
         answer = self.client.patch(ETCD_STORAGES, storage.name, {"metadata": guard})
-        self.consistency.wrote_at(storage.name, ETCD_STORAGES, resource_version(answer))
+        version = resource_version(answer)
+        self.consistency.wrote_at(storage.name, ETCD_STORAGES, version)
+        return replace(storage, resource_version=version, finalizers=finalizers)
 
     def _has_pods(self, storage: EtcdStorage, foreign: Mapping[str, Any] | None) -> bool:
         """Whether pods of ours are there that nobody has told to end.

@@ -3,8 +3,10 @@
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
+
+from controller.api.durations import parse_duration
 
 RESERVED_NAMES: Final = frozenset({"registry", "root"})
 """`/registry/` is where a cluster keeps its own data; `root` is etcd's administrator."""
@@ -13,9 +15,25 @@ MAX_NAME_LENGTH: Final = 58
 """`etcd-<name>` is a Service, and a Service's name is a DNS label of 63 characters."""
 
 CORE_USER_FINALIZER: Final = "etcd.xmudrii.com/core-user"
-"""On a storage whose user and role in the core are ours to keep, and to remove."""
+"""On a storage that may have a user in the core: it is not gone before we have let it go."""
+
+CORE_USER_OWNER: Final = "coreUserOwner"
+"""In the status: the uid of the object for which user and role in the core were claimed."""
+
+ROTATE_ANNOTATION: Final = "etcd.xmudrii.com/rotate"
+"""A new value, whatever it is, asks for a new certificate authority."""
+
+SIGNING_VALIDITY: Final = timedelta(hours=43800)
+LEAF_VALIDITY: Final = timedelta(hours=2160)
+"""The CRD's defaults."""
 
 _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SIGNING: Final = "signingCertificateValidity"
+_SERVING: Final = "servingCertificateValidity"
+_CLIENT: Final = "clientCertificateValidity"
+_SHORTEST: Final = timedelta(seconds=10)
+"""Of a validity, as the CRD has it."""
+
 _IGNORED_FIELDS: Final = {"serverCACert": "caCertConfigMap", "clientCert": "clientCertSecret"}
 """Fields of 2018, and what took their place."""
 
@@ -52,6 +70,11 @@ class EtcdStorage:
     reclaim_policy: str
     ca_cert_config_maps: tuple[ObjectReference, ...]
     client_cert_secrets: tuple[ObjectReference, ...]
+    restart_deployments: tuple[ObjectReference, ...]
+    signing_validity: timedelta
+    serving_validity: timedelta
+    client_validity: timedelta
+    rotate: str
     ignored_fields: tuple[str, ...]
     unreadable_fields: tuple[str, ...]
     status: Mapping[str, Any]
@@ -62,9 +85,24 @@ class EtcdStorage:
         return f"/{self.name}/"
 
     @property
-    def claimed(self) -> bool:
-        """Whether user and role of this name in the core are ours."""
+    def tls(self) -> bool:
+        """Whether its endpoint is mutual TLS: somebody is to get a bundle or a pair for it."""
+        return bool(self.ca_cert_config_maps or self.client_cert_secrets)
+
+    @property
+    def held(self) -> bool:
+        """Whether its deletion waits for us."""
         return CORE_USER_FINALIZER in self.finalizers
+
+    @property
+    def claimed(self) -> bool:
+        """Whether user and role of this name in the core are ours, by a claim of this object.
+
+        The finalizer says nothing of that: whoever makes an object may give it one, or restores
+        one with it. The status is not theirs to write, and that of another object, restored by
+        whoever may, names another uid.
+        """
+        return self.held and self.status.get(CORE_USER_OWNER) == self.uid
 
 
 def read_storage(obj: Mapping[str, Any]) -> EtcdStorage:
@@ -89,6 +127,11 @@ def read_storage(obj: Mapping[str, Any]) -> EtcdStorage:
         reclaim_policy=spec.get("reclaimPolicy") or "Retain",
         ca_cert_config_maps=_references(spec.get("caCertConfigMap")),
         client_cert_secrets=_references(spec.get("clientCertSecret")),
+        restart_deployments=_references(spec.get("restartDeployments")),
+        signing_validity=_validity(spec, _SIGNING, SIGNING_VALIDITY),
+        serving_validity=_validity(spec, _SERVING, LEAF_VALIDITY),
+        client_validity=_validity(spec, _CLIENT, LEAF_VALIDITY),
+        rotate=str((metadata.get("annotations") or {}).get(ROTATE_ANNOTATION) or ""),
         ignored_fields=tuple(
             f"spec.{old} (use spec.{new})" for old, new in _IGNORED_FIELDS.items() if old in spec
         ),
@@ -116,8 +159,26 @@ def _readable(spec: object) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     if not isinstance(spec, Mapping):
         return {}, ("spec",)
     bad = [name for name, fits in _SHAPES.items() if spec.get(name) and not fits(spec[name])]
+    bad += _contradictions({name: value for name, value in spec.items() if name not in bad})
     good = {name: value for name, value in spec.items() if name not in bad}
     return good, tuple(f"spec.{name}" for name in bad)
+
+
+def _contradictions(spec: Mapping[str, Any]) -> list[str]:
+    """Return the validities of leaves that are above their authority's."""
+    signing = _validity(spec, _SIGNING, SIGNING_VALIDITY)
+    return [leaf for leaf in (_SERVING, _CLIENT) if _validity(spec, leaf, LEAF_VALIDITY) > signing]
+
+
+def _validity(spec: Mapping[str, Any], field: str, default: timedelta) -> timedelta:
+    return parse_duration(spec[field]) if spec.get(field) else default
+
+
+def _is_validity(value: object) -> bool:
+    try:
+        return isinstance(value, str) and parse_duration(value) >= _SHORTEST
+    except ValueError:
+        return False
 
 
 def _is_text(value: object) -> bool:
@@ -143,6 +204,10 @@ _SHAPES: Final[Mapping[str, Callable[[object], bool]]] = {
     "reclaimPolicy": _is_text,
     "caCertConfigMap": _are_references,
     "clientCertSecret": _are_references,
+    "restartDeployments": _are_references,
+    _SIGNING: _is_validity,
+    _SERVING: _is_validity,
+    _CLIENT: _is_validity,
 }
 
 

@@ -66,6 +66,7 @@ def test_usable_names(storages: Storages, name: str) -> None:
             "Duplicate value",
         ),
         ("bad", {"clientCertSecret": [{"name": "a"}]}, "namespace: Required value"),
+        ("bad", {"restartDeployments": [{"namespace": "b"}]}, "name: Required value"),
     ],
 )
 def test_refusals_say_why(

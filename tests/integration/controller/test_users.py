@@ -11,15 +11,16 @@ from typing import Any
 
 import pytest
 
-from controller.api.storage import CORE_USER_FINALIZER
-from controller.pki import Pair
+from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER
+from controller.pki import Authority, Pair
 from controller.resources import REPLICA_SETS, SECRETS
+from hack.cluster import pki
 from hack.cluster.command import CommandError
 from hack.cluster.controlplane import ControlPlane
 from hack.dataplane import CoreEtcd, programs
 from informers import ApiError
 from informers.errors import is_not_found
-from tests.integration.controller.conftest import Pods, RunController, Storages
+from tests.integration.controller.conftest import Pods, RunController, Storages, manifest
 from tests.integration.controller.test_program import DEPLOYMENT, NAMESPACE, kubeconfig_of
 from tests.support.eventually import eventually
 
@@ -241,6 +242,30 @@ def test_a_user_of_our_name_that_is_not_ours_stops_its_storage_alone(
         assert is_not_found(missing.value)
 
 
+def test_a_restored_storage_gets_a_name_that_is_free_and_leaves_the_user_of_somebody_else(
+    storages: Storages, run: Run, core: CoreEtcd, control_plane: ControlPlane
+) -> None:
+    """As `kubectl get -o yaml` wrote it: with finalizer, status and the uid of another object."""
+    root = core.etcdctl()
+    root.run("user", "add", "etcdstorage:taken", "--no-password")
+    root.run("user", "grant-role", "etcdstorage:taken", "root")
+    for name in ("taken", "free"):
+        backup = manifest(name, {"replicas": 1})
+        backup["metadata"]["finalizers"] = [CORE_USER_FINALIZER]
+        backup["status"] = {CORE_USER_OWNER: "of-the-object-that-was"}
+        control_plane.kubectl("create", "-f", "-", stdin=backup)
+    with run():
+        storages.await_condition("taken", "Degraded", "CoreUserConflict")
+        assert CORE_USER_OWNER not in storages.get("taken")["status"]
+        storages.await_condition("free", "Deployed", "EtcdProxyDeployed")
+        free = storages.get("free")
+        assert free["status"][CORE_USER_OWNER] == free["metadata"]["uid"]
+        assert {"etcdstorage:free", "etcdstorage:taken"} <= users(core)
+        control_plane.kubectl("delete", "es/free", "es/taken", "--timeout=30s")
+        assert "etcdstorage:free" not in users(core)
+        assert "root" in root.run("user", "get", "etcdstorage:taken")
+
+
 def test_direct_waits_for_auth_and_has_no_pods_without_it(
     storages: Storages, run: Run, core: CoreEtcd, namespace: str
 ) -> None:
@@ -289,8 +314,8 @@ def test_the_rights_of_the_two_manifests_are_enough(
     core: CoreEtcd,
     tmp_path: Path,
 ) -> None:
-    for manifest in ("00-etcdproxy-controller.yaml", "10-core-users.yaml"):
-        control_plane.kubectl("apply", "-f", str(DEPLOYMENT.parent / manifest))
+    for file in ("00-etcdproxy-controller.yaml", "10-core-users.yaml"):
+        control_plane.kubectl("apply", "-f", str(DEPLOYMENT.parent / file))
     control_plane.kubectl("delete", "deployment", "--all", "-n", NAMESPACE)
     for obj in shared_objects(NAMESPACE, core):
         control_plane.kubectl("apply", "-f", "-", stdin=obj)
@@ -332,3 +357,46 @@ def test_a_pair_whose_secret_lost_our_label_is_mended_and_a_foreign_one_told(
 
         eventually(labelled)
         assert pair_of(storages, namespace, "mine") == before
+
+
+def test_an_authority_that_the_core_refuses_is_told_and_replaces_no_pair(
+    storages: Storages, run: Run, core: CoreEtcd, control_plane: ControlPlane, namespace: str
+) -> None:
+    def put(authority: Authority) -> None:
+        content = {"ca.pem": authority.pair.cert_pem, "ca-key.pem": authority.pair.key_pem}
+        obj = secret(namespace, "clients", **content)
+        control_plane.kubectl("apply", "-f", "-", stdin=obj)
+
+    with run():
+        storages.create("mine")
+        storages.await_condition("mine", "Deployed", "EtcdProxyDeployed")
+        before = pair_of(storages, namespace, "mine")
+        put(pki.create("wrong"))
+        storages.await_condition("mine", "Degraded", "CoreClientCAUntrusted")
+        assert core.url in storages.condition("mine", "Degraded")["message"]
+        storages.create("late")
+        storages.await_condition("late", "Deployed", "CoreClientCAUntrusted")
+        put(core.certificates.client_ca)
+        storages.await_condition("late", "Deployed", "EtcdProxyDeployed")
+        storages.await_condition("mine", "Degraded", "AsExpected")
+        assert pair_of(storages, namespace, "mine") == before
+
+
+def test_a_secret_that_nobody_can_change_is_named_and_its_deletion_mends(
+    storages: Storages, run: Run, control_plane: ControlPlane, namespace: str
+) -> None:
+    opaque = secret(namespace, "etcd-user-opaque")
+    opaque["metadata"]["labels"] = {"etcd.xmudrii.com/storage": "opaque"}
+    control_plane.kubectl("create", "-f", "-", stdin=opaque)
+    with run():
+        for name in ("opaque", "immutable"):
+            storages.create(name)
+        storages.await_condition("immutable", "Deployed", "EtcdProxyDeployed")
+        spoilt = '--patch={"immutable":true,"data":{"tls.crt":"eA=="}}'
+        control_plane.kubectl("patch", "-n", namespace, "secret/etcd-user-immutable", spoilt)
+        for name in ("opaque", "immutable"):
+            storages.await_condition(name, "Deployed", "ObjectImmutable")
+            assert f"etcd-user-{name}" in storages.condition(name, "Degraded")["message"]
+            control_plane.kubectl("delete", "-n", namespace, f"secret/etcd-user-{name}")
+            storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
+            assert storages.condition(name, "Degraded")["status"] == "False"

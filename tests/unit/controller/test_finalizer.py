@@ -1,14 +1,18 @@
 """The end of a storage that has a user in the core, as its reconciles carry it out."""
 
+import contextlib
 import json
 import shlex
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from controller.api.storage import CORE_USER_FINALIZER
-from controller.resources import PODS, REPLICA_SETS
-from tests.support.objects import NAME, NAMESPACE, pod
+from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER
+from controller.resources import ETCD_STORAGES, PODS, REPLICA_SETS
+from informers import ApiError, Resource
+from tests.support.corekeeper import CoreKeeper
+from tests.support.objects import NAME, NAMESPACE, etcd_storage, pod
 from tests.support.userworld import RS, STATUS, UserWorld
 
 CLAIM = f"patch EtcdStorage {NAME}"
@@ -148,3 +152,173 @@ def follow(message: str, finalizers: list[str]) -> list[str]:
     assert test == {"op": "test", "path": f"{path}{at}", "value": finalizers[at]}
     assert remove == {"op": "remove", "path": f"{path}{at}"}
     return finalizers[:at] + finalizers[at + 1 :]
+
+
+# A finalizer that came with the object says nothing.
+
+
+def restored(owner: str | None = None) -> UserWorld:
+    """A storage that somebody made with our finalizer, and may be with another's status."""
+    world = UserWorld()
+    status = {CORE_USER_OWNER: owner} if owner else {}
+    made = etcd_storage(meta={"finalizers": [CORE_USER_FINALIZER]}, status=status)
+    world.server.put(ETCD_STORAGES, made)
+    return world
+
+
+@pytest.mark.parametrize("owner", [None, "the uid that it had once"])
+def test_a_storage_made_with_the_finalizer_gets_a_name_only_if_that_is_free(
+    owner: str | None,
+) -> None:
+    world = restored(owner)
+    world.keeper.foreign.add(NAME)
+    world.settle()
+    assert (world.keeper.foreign, world.keeper.users) == ({NAME}, set())
+    assert world.condition("Degraded")[:2] == ("True", "CoreUserConflict")
+    assert CORE_USER_OWNER not in world.status()
+    world.keeper.foreign.clear()
+    assert world.reconcile() == [STATUS]  # Nothing but this brings it back.
+    assert world.again == 0.0
+    world.settle()
+    assert world.keeper.users == {NAME}
+    assert world.condition("Deployed")[0] == "True"
+    assert world.status()[CORE_USER_OWNER] == f"uid-{NAME}"
+
+
+@pytest.mark.parametrize("owner", [None, "the uid that it had once"])
+@pytest.mark.parametrize("seen", [True, False])
+def test_its_end_leaves_the_user_of_somebody_else_alone(owner: str | None, *, seen: bool) -> None:
+    world = restored(owner)
+    world.keeper.foreign.add(NAME)
+    if seen:
+        world.settle()
+    world.delete("theirs")
+    assert world.reconcile() == [CLAIM]
+    world.keeper.work()
+    assert (world.finalizers(), world.keeper.foreign) == (["theirs"], {NAME})
+    assert world.reconcile() == []
+
+
+def test_a_storage_that_lost_its_status_claims_its_own_user_again(deployed: UserWorld) -> None:
+    deployed.add_pod("a")
+    deployed.server.edit(ETCD_STORAGES, NAME, lambda o: o.pop("status"))
+    assert deployed.reconcile() == [STATUS]
+    deployed.settle()
+    assert deployed.condition("Deployed")[0] == "True"
+    deployed.delete()
+    deployed.reconcile()
+    deployed.server.remove(PODS, "a")
+    deployed.reconcile()
+    deployed.keeper.work()
+    assert deployed.reconcile() == [CLAIM]
+    assert deployed.keeper.users == set()
+
+
+def test_a_server_that_drops_the_claim_is_told_until_its_crd_is_mended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = UserWorld()
+    took = world.server.patch
+
+    def drops(resource: Resource, name: str, body: Any, **named: Any) -> Any:
+        body.get("status", {}).pop(CORE_USER_OWNER, None)
+        return took(resource, name, body, **named)
+
+    with monkeypatch.context() as of_an_older_release:
+        of_an_older_release.setattr(world.server, "patch", drops)
+        for _ in range(3):
+            with pytest.raises(ApiError):
+                world.reconcile()
+        told = world.status()
+        assert world.condition("Degraded")[1] == "WriteFailed"
+        assert "kubectl apply -f artifacts/etcdstorage/crd.yaml" in world.condition("Degraded")[2]
+        with pytest.raises(ApiError):
+            world.reconcile()
+        assert world.status() == told
+        world.keeper.work()
+        assert world.keeper.users == set()
+    world.settle()
+    assert world.condition("Degraded")[0] == "False"
+
+
+# A stop between any two writes.
+
+
+class Stopped(Exception):  # noqa: N818 - it is no error
+    pass
+
+
+class StopAt(dict[str, Exception]):
+    """Fails a server's write number `left`, counted from 0, and none after it."""
+
+    def __init__(self, left: int) -> None:
+        super().__init__()
+        self.left = left
+
+    def get(self, _write: str, _default: Any = None) -> Any:
+        self.left -= 1
+        return Stopped() if self.left == -1 else None
+
+
+def restart(world: UserWorld) -> None:
+    """Let another controller take over, which knows nothing but what it reads."""
+    keeper, users = CoreKeeper(), world.reconciler.users
+    keeper.users, keeper.foreign = world.keeper.users, world.keeper.foreign
+    assert users is not None
+    world.keeper = keeper
+    world.reconciler = replace(world.reconciler, users=replace(users, keeper=keeper))
+
+
+def settles(world: UserWorld, stop: int) -> bool:
+    """Settle with a stop before this write; False if there were not so many."""
+    world.server.failures = StopAt(stop)
+    try:
+        world.settle()
+    except Stopped:
+        restart(world)
+        world.settle()
+        return True
+    return False
+
+
+def picture(world: UserWorld) -> object:
+    kinds = world.reconciler.listers.owned
+    names = {kind.kind: [o["metadata"]["name"] for o in world.server.all(kind)] for kind in kinds}
+    conditions = [(c["type"], c["status"], c["reason"]) for c in world.status()["conditions"]]
+    owner = world.status().get(CORE_USER_OWNER)
+    return names, conditions, owner, world.finalizers(), world.keeper.users, world.keeper.foreign
+
+
+@pytest.mark.parametrize("foreign", [set(), {NAME}])
+@pytest.mark.parametrize("forged", [True, False])
+def test_a_stop_between_any_two_writes_changes_nothing(foreign: set[str], *, forged: bool) -> None:
+    def begun() -> UserWorld:
+        world = restored() if forged else UserWorld()
+        world.keeper.foreign = {*foreign}
+        return world
+
+    undisturbed = begun()
+    undisturbed.settle()
+    stop = 0
+    while settles(world := begun(), stop):
+        assert picture(world) == picture(undisturbed)
+        stop += 1
+    assert stop >= (1 if foreign else 7)
+
+
+@pytest.mark.parametrize("foreign", [set(), {NAME}])
+@pytest.mark.parametrize("forged", [True, False])
+def test_a_storage_that_is_deleted_after_a_stop_leaves_what_was_there_before(
+    foreign: set[str], *, forged: bool
+) -> None:
+    for stop in range(10):
+        world = restored() if forged else UserWorld()
+        world.keeper.foreign = {*foreign}
+        world.server.failures = StopAt(stop)
+        with contextlib.suppress(Stopped):
+            world.settle()
+        restart(world)
+        world.delete()
+        settles(world, stop % 3)
+        assert (world.keeper.users, world.keeper.foreign) == (set(), foreign)
+        assert world.finalizers() == []

@@ -1,10 +1,18 @@
 """Reading an EtcdStorage, complete or as an older CRD let it in."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from controller.api.storage import RESERVED_NAMES, ObjectReference, name_problem, read_storage
+from controller.api.storage import (
+    CORE_USER_FINALIZER,
+    CORE_USER_OWNER,
+    RESERVED_NAMES,
+    ObjectReference,
+    name_problem,
+    read_storage,
+)
 from tests.support.objects import CREATED, etcd_storage, read
 
 
@@ -17,6 +25,11 @@ def test_reads_everything() -> None:
         reclaimPolicy="Delete",
         caCertConfigMap=[{"name": "ca", "namespace": "one"}],
         clientCertSecret=[{"name": "a", "namespace": "one"}, {"name": "b", "namespace": "two"}],
+        restartDeployments=[{"name": "api", "namespace": "two"}],
+        signingCertificateValidity="100h",
+        servingCertificateValidity="90m",
+        clientCertificateValidity="10s",
+        meta={"annotations": {"etcd.xmudrii.com/rotate": "now"}},
         status={"observedGeneration": 3},
     )
     assert (storage.name, storage.uid) == ("tenant", "uid-tenant")
@@ -27,6 +40,12 @@ def test_reads_everything() -> None:
         ObjectReference("one", "a"),
         ObjectReference("two", "b"),
     )
+    assert storage.restart_deployments == (ObjectReference("two", "api"),)
+    assert storage.signing_validity == timedelta(hours=100)
+    assert storage.serving_validity == timedelta(minutes=90)
+    assert storage.client_validity == timedelta(seconds=10)
+    assert storage.rotate == "now"
+    assert storage.tls
     assert storage.status == {"observedGeneration": 3}
     assert storage.prefix == "/tenant/"
     assert not storage.deleting
@@ -39,6 +58,9 @@ def test_what_is_unset_has_the_defaults_of_the_crd(spec: dict[str, Any]) -> None
     assert (storage.mode, storage.replicas, storage.reclaim_policy) == ("Proxy", 2, "Retain")
     assert (storage.ca_cert_config_maps, storage.client_cert_secrets) == ((), ())
     assert (storage.generation, storage.status) == (1, {})
+    assert (storage.restart_deployments, storage.rotate, storage.tls) == ((), "", False)
+    assert storage.signing_validity == timedelta(hours=43800)
+    assert (storage.serving_validity, storage.client_validity) == (timedelta(hours=2160),) * 2
     assert storage.ignored_fields == ()
 
 
@@ -53,6 +75,20 @@ def test_what_is_unset_has_the_defaults_of_the_crd(spec: dict[str, Any]) -> None
         ({"replicas": "two", "mode": 7}, ("spec.mode", "spec.replicas")),
         ({"replicas": True}, ("spec.replicas",)),
         ({"reclaimPolicy": {}, "replicas": 3}, ()),
+        ({"restartDeployments": ["x"]}, ("spec.restartDeployments",)),
+        ({"servingCertificateValidity": "90d"}, ("spec.servingCertificateValidity",)),
+        ({"clientCertificateValidity": "9s"}, ("spec.clientCertificateValidity",)),
+        ({"signingCertificateValidity": 5}, ("spec.signingCertificateValidity",)),
+        ({"servingCertificateValidity": "43801h"}, ("spec.servingCertificateValidity",)),
+        # What the leaves have by default is above it.
+        (
+            {"signingCertificateValidity": "1h"},
+            ("spec.servingCertificateValidity", "spec.clientCertificateValidity"),
+        ),
+        (
+            {"signingCertificateValidity": "1h", "servingCertificateValidity": "1h"},
+            ("spec.clientCertificateValidity",),
+        ),
     ],
 )
 def test_what_a_crd_without_a_schema_let_in_is_named_and_never_fatal(
@@ -71,6 +107,27 @@ def test_empty_lists_are_no_references() -> None:
 
 def test_a_deletion_under_way_is_seen() -> None:
     assert read(meta={"deletionTimestamp": "2026-01-02T03:04:05Z"}).deleting
+
+
+@pytest.mark.parametrize(
+    ("finalizers", "owner", "held", "claimed"),
+    [
+        ([], None, False, False),
+        (["theirs"], "uid-etcd-name", False, False),
+        ([CORE_USER_FINALIZER], None, True, False),
+        ([CORE_USER_FINALIZER], "of another object", True, False),
+        (["theirs", CORE_USER_FINALIZER], "uid-etcd-name", True, True),
+    ],
+)
+def test_a_claim_takes_the_finalizer_and_the_status_of_the_very_object(
+    finalizers: list[str],
+    owner: str | None,
+    held: bool,  # noqa: FBT001 - a column of the table
+    claimed: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    status = {CORE_USER_OWNER: owner} if owner else {}
+    storage = read(meta={"finalizers": finalizers}, status=status)
+    assert (storage.held, storage.claimed) == (held, claimed)
 
 
 def test_the_fields_of_2018_are_named_with_what_took_their_place() -> None:
