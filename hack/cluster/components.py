@@ -115,6 +115,8 @@ ETCD = Component(
         "etcd-descriptors": ".",
     },
 )
+ETCD_36 = Component("etcd36", ETCD.module, {"etcd-3.6": "go.etcd.io/etcd/server/v3"})
+"""A core that is a release behind, for tests; everything else that is etcd's is of `ETCD`."""
 COREDNS = Component("coredns", "github.com/coredns/coredns", {"coredns": "."})
 CLIENT_GO = Component("clientgo", "k8s.io/client-go", {"clientgo-informer": "."})
 """A yardstick for `hack.bench`, no part of a cluster."""
@@ -138,7 +140,7 @@ ENVOY = Fetched(
 )
 
 ALL: tuple[Part, ...] = (
-    *(ETCD, KUBERNETES, COREDNS, CLIENT_GO, SAMPLE_APISERVER, ETCD_LOAD),
+    *(ETCD, ETCD_36, KUBERNETES, COREDNS, CLIENT_GO, SAMPLE_APISERVER, ETCD_LOAD),
     ENVOY,
 )
 NAMES = tuple(name for part in ALL for name in part.packages)
@@ -152,11 +154,14 @@ CLUSTER = ("etcd", "etcdctl", *KUBERNETES.packages, "coredns", "envoy")
 DATA_PLANE = ("etcd", "etcdctl", "envoy")
 """What `hack.dataplane` runs; `etcdctl` looks at it."""
 
-TOOLS = ("etcd-descriptors", *CLIENT_GO.packages, *SAMPLE_APISERVER.packages)
-"""What only tests and benchmarks use."""
-
 TENANTS = (*SAMPLE_APISERVER.packages, *ETCD_LOAD.packages)
-"""What tests run on a node as the users of storages."""
+"""What tests run as the users of storages."""
+
+CORES = ("etcd", *ETCD_36.packages)
+"""Every etcd that a core may be, the newest first."""
+
+TOOLS = ("etcd-descriptors", *ETCD_36.packages, *CLIENT_GO.packages, *TENANTS)
+"""What only tests and benchmarks use."""
 
 WITHOUT_ROOT = tuple(dict.fromkeys((*CONTROL_PLANE, *DATA_PLANE, *TOOLS)))
 """What all tests need that run without root."""

@@ -10,6 +10,10 @@ Programs: TypeAlias = Mapping[str, Path]
 """Path by name, at least of `components.DATA_PLANE`."""
 
 
-def ensure() -> Programs:
-    """Return them, building or fetching what is missing; raises as `binaries.ensure` does."""
-    return binaries.ensure(*components.DATA_PLANE, "sample-apiserver")
+def ensure(etcd: str = "etcd") -> Programs:
+    """Return them, building or fetching what is missing; raises as `binaries.ensure` does.
+
+    `etcd`, of `components.CORES`, is the one that goes by that name.
+    """
+    newest = binaries.ensure(*components.DATA_PLANE, "sample-apiserver")
+    return {**newest, "etcd": binaries.ensure(etcd)[etcd]}

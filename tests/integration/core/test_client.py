@@ -35,7 +35,7 @@ from hack.cluster import pki, ports
 from hack.cluster.command import CommandError
 from hack.dataplane.core import CoreEtcd
 from hack.dataplane.etcdctl import Etcdctl
-from tests.integration.core.conftest import access_of
+from tests.integration.core.conftest import EVERY_CORE, access_of
 
 Clients = Callable[[Pair], CoreClient]
 
@@ -45,6 +45,7 @@ def root(core: CoreEtcd, clients: Clients) -> CoreClient:
     return clients(core.certificates.root)
 
 
+@EVERY_CORE
 def test_every_change_is_made_and_seen(core: CoreEtcd, root: CoreClient) -> None:
     wide = Permission(b"/", b"0", "READ")
     for step, then in (
@@ -64,6 +65,7 @@ def test_every_change_is_made_and_seen(core: CoreEtcd, root: CoreClient) -> None
         assert root.auth_status().revision == before.revision + 1
 
 
+@EVERY_CORE
 def test_etcd_s_errors_are_told_apart(root: CoreClient) -> None:
     root.take(AddRole("e"))
     root.take(AddUser("e"))
@@ -80,6 +82,7 @@ def test_etcd_s_errors_are_told_apart(root: CoreClient) -> None:
             root.take(gone)
 
 
+@EVERY_CORE
 def test_only_root_may_ask(core: CoreEtcd, clients: Clients, root: CoreClient) -> None:
     root.take(AddUser("somebody"))
     certificates = core.certificates
@@ -89,6 +92,22 @@ def test_only_root_may_ask(core: CoreEtcd, clients: Clients, root: CoreClient) -
     root.take(DeleteUser("somebody"))
 
 
+def test_whoever_shows_a_pair_that_the_core_trusts_is_answered(
+    core: CoreEtcd, clients: Clients
+) -> None:
+    certificates = core.certificates
+    assert clients(certificates.root).answers()
+    assert clients(certificates.user("nobody at all")).answers()
+    assert clients(certificates.shared).answers()
+    # The handshake of TLS 1.3 is over before the member says this.
+    assert not clients(pki.issue(pki.create("core etcd's clients"), Leaf("root"))).answers()
+    # Auth off, or no TLS at all: whoever asks.
+    core.disable_auth()
+    assert clients(certificates.user("nobody at all")).answers()
+    core.enable_auth()
+
+
+@EVERY_CORE
 def test_a_revision_is_kept_until_it_is_compacted(core: CoreEtcd, root: CoreClient) -> None:
     first = root.revision()
     for value in "abc":
@@ -141,6 +160,7 @@ def test_the_deadline_holds_and_a_close_ends_a_call() -> None:
             client.auth_status()
 
 
+@EVERY_CORE
 def test_tenants_reach_their_own_only(core: CoreEtcd, clients: Clients, root: CoreClient) -> None:
     names = ("a", "aa", "a-b", "root", "b")
     for name in names:

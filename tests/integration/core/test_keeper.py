@@ -27,7 +27,7 @@ from controller.core.users import (
 from controller.pki import Pair
 from hack.dataplane import programs
 from hack.dataplane.core import CoreEtcd
-from tests.integration.core.conftest import Told, access_of
+from tests.integration.core.conftest import EVERY_CORE, Told, access_of
 from tests.support.eventually import eventually
 
 Keep = Callable[[Access], UserKeeper]
@@ -64,6 +64,7 @@ def reach(keeper: UserKeeper, storage: str, state: UserState, *, claimed: bool =
     )
 
 
+@EVERY_CORE
 def test_fifty_users_are_made_mended_and_removed(
     access: Access, keep: Keep, root: CoreClient, told: Told
 ) -> None:

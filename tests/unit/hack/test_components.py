@@ -73,6 +73,12 @@ def test_what_only_tests_use_is_no_part_of_a_cluster() -> None:
     assert set(components.DATA_PLANE) < set(components.CLUSTER)
 
 
+def test_the_older_core_is_of_another_release_than_all_else() -> None:
+    assert ETCD.version.startswith("v3.7.")
+    assert components.ETCD_36.version.startswith("v3.6.")
+    assert set(components.CORES) <= set(components.NAMES)
+
+
 def test_envoy_comes_in_a_wheel_of_its_own_version() -> None:
     assert components.ENVOY.key == f"envoy-v{versions.ENVOY}"
     assert components.ENVOY.wheel.version == versions.ENVOY

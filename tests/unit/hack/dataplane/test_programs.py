@@ -15,3 +15,5 @@ def test_all_of_them_are_found_where_one_folder_has_them(
     found = programs.ensure()
     assert set(found) == {*components.DATA_PLANE, "sample-apiserver"}
     assert found["envoy"] == tmp_path / "envoy"
+    older = programs.ensure("etcd-3.6")
+    assert older == {**found, "etcd": tmp_path / "etcd-3.6"}
