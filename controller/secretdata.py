@@ -1,7 +1,6 @@
 """The `data` of a Secret, as the API gives it: base64."""
 
 import base64
-import binascii
 from collections.abc import Iterable, Mapping
 
 
@@ -14,5 +13,5 @@ def decoded(data: Mapping[str, str] | None, key: str) -> bytes:
     """Return what stands under `key`; b"" if nothing does, or it is no base64."""
     try:
         return base64.b64decode((data or {}).get(key) or "")
-    except binascii.Error:
+    except (ValueError, TypeError):
         return b""

@@ -14,8 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-_SLACK = dt.timedelta(minutes=5)
-"""Clocks of two machines, or of one that was set back, differ by less."""
+from controller.pki.lifetime import SLACK
 
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
@@ -46,32 +45,47 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Authority:
-    """A certificate authority that signs leaves."""
+    """A certificate authority that signs leaves, and whoever succeeds it."""
 
     pair: Pair
 
     @classmethod
-    def create(cls, cn: str, *, validity: dt.timedelta, now: dt.datetime) -> Self:
-        """Make a self-signed authority for leaves only."""
+    def create(
+        cls,
+        cn: str,
+        *,
+        validity: dt.timedelta,
+        now: dt.datetime,
+        permitted_dns: tuple[str, ...] = (),
+    ) -> Self:
+        """Make a self-signed authority, for leaves only.
+
+        One with `permitted_dns` is believed about these names and those below them alone; it may
+        sign its successor, which signs its own in turn, so its length of path is not bounded.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         name = _name(cn)
-        certificate = (
+        length = None if permitted_dns else 0
+        builder = (
             _builder(name, name, key.public_key(), now, validity)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=length), critical=True)
             .add_extension(_key_usage(authority=True), critical=True)
             .add_extension(
                 x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
             )
-            .sign(key, hashes.SHA256())
         )
-        return cls(_pair(certificate, key))
+        if permitted_dns:
+            permitted = [x509.DNSName(dns) for dns in permitted_dns]
+            constraints = x509.NameConstraints(permitted, excluded_subtrees=None)
+            builder = builder.add_extension(constraints, critical=True)
+        return cls(_pair(builder.sign(key, hashes.SHA256()), key))
 
     @property
     def cert_pem(self) -> bytes:
         return self.pair.cert_pem
 
     def issue(self, leaf: Leaf, *, validity: dt.timedelta, now: dt.datetime) -> Pair:
-        """Make a key and sign a certificate for it, good from a little before `now`."""
+        """Make a key and sign a certificate for it, good from `SLACK` before `now`."""
         issuer = x509.load_pem_x509_certificate(self.pair.cert_pem)
         signer = load_signer(self.pair.key_pem)
         key = ec.generate_private_key(ec.SECP256R1())
@@ -88,6 +102,26 @@ class Authority:
             alternative = x509.SubjectAlternativeName(names)
             builder = builder.add_extension(alternative, critical=len(subject) == 0)
         return _pair(builder.sign(signer, hashes.SHA256()), key)
+
+    def cross_sign(self, successor: x509.Certificate, *, until: dt.datetime) -> x509.Certificate:
+        """Sign another authority's name, key and extensions, good until `until`.
+
+        With it whoever trusts this authority believes what the other one signs.
+        """
+        issuer = x509.load_pem_x509_certificate(self.pair.cert_pem)
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(successor.subject)
+            .issuer_name(issuer.subject)
+            .public_key(successor.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(successor.not_valid_before_utc)
+            .not_valid_after(until)
+            .add_extension(_key_identifier(issuer), critical=False)
+        )
+        for extension in successor.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        return builder.sign(load_signer(self.pair.key_pem), hashes.SHA256())
 
 
 def _name(cn: str | None, organizations: Iterable[str] = ()) -> x509.Name:
@@ -109,7 +143,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _SLACK)
+        .not_valid_before(now - SLACK)
         .not_valid_after(now + validity)
     )
 

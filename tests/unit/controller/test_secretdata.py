@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from controller.secretdata import absent, decoded
@@ -7,8 +9,14 @@ def test_what_is_there_is_decoded() -> None:
     assert decoded({"tls.crt": "cGVt"}, "tls.crt") == b"pem"
 
 
-@pytest.mark.parametrize("data", [None, {}, {"tls.crt": ""}, {"tls.crt": "a"}, {"other": "cGVt"}])
-def test_what_is_not_there_or_cannot_be_read_is_empty(data: dict[str, str] | None) -> None:
+UNREADABLE: list[Any] = [
+    *(None, {}, {"tls.crt": ""}, {"tls.crt": "a"}, {"other": "cGVt"}),
+    *({"tls.crt": None}, {"tls.crt": 5}, {"tls.crt": "\u00e9"}),
+]
+
+
+@pytest.mark.parametrize("data", UNREADABLE)
+def test_what_is_not_there_or_cannot_be_read_is_empty(data: Any) -> None:
     assert decoded(data, "tls.crt") == b""
     assert absent(data, ["tls.crt"]) == ["tls.crt"]
 

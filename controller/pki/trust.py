@@ -1,0 +1,129 @@
+"""Whom the two sides of a storage's TLS believe: an authority, and those before it.
+
+When an authority is replaced, its last act is to sign the key of the next one, and then its own
+key is thrown away. What the next one signs is delivered with that certificate, the cross, so
+whoever still believes the former alone believes it at once, and nobody has to wait for anybody.
+The former itself stays in the bundle for as long as something that it signed may live.
+
+Where a key was lost there can be no cross. Then the two are not linked: what the former signed
+stays in use until the bundle with both has come to everybody.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Final, Self
+
+from cryptography import x509
+
+from controller.pki.authority import Authority
+from controller.pki.lifetime import gone, issued, leeway
+from controller.pki.pem import dump, is_signed_by
+
+MAX_FORMERS: Final = 16
+"""Of the linked ones. Their crosses go with every handshake, 600 bytes each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """An authority that has been found fit to sign."""
+
+    authority: Authority
+    certificate: x509.Certificate
+
+
+@dataclass(frozen=True, slots=True)
+class Former:
+    """An authority whose key is no more, with the cross by which it signed the one after it.
+
+    Without a cross nothing leads from it to the present one.
+    """
+
+    certificate: x509.Certificate
+    cross: x509.Certificate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """The authority of a storage and those before it: first the linked ones, newest first.
+
+    `longest` is the longest life that a leaf was ever given, `token` the request for a rotation
+    that was honoured last.
+    """
+
+    signer: Signer
+    formers: tuple[Former, ...]
+    longest: timedelta
+    token: str
+
+    def bundle(self, now: datetime) -> bytes:
+        """Return in PEM whom to believe: the signer first."""
+        return dump(self.trusted(now))
+
+    def chain(self, now: datetime) -> bytes:
+        """Return in PEM the crosses that a leaf of the signer is delivered with, b'' if none."""
+        return dump(former.cross for former in self.linked(now) if former.cross is not None)
+
+    def trusted(self, now: datetime) -> tuple[x509.Certificate, ...]:
+        """Return the signer, and the formers of which a leaf may live."""
+        formers = (former.certificate for former, until in self._trusted_until() if now < until)
+        return self.signer.certificate, *formers
+
+    def linked(self, now: datetime) -> tuple[Former, ...]:
+        """Return the formers from which a way leads to the signer, and that are not over."""
+        found = [*takewhile(lambda former: former.cross is not None, self.formers)]
+        # One that is over may stand between the signer and an older one that is not.
+        while found and gone(found[-1].certificate) <= now:
+            found.pop()
+        return tuple(found)
+
+    def changes(self, now: datetime) -> Iterator[datetime]:
+        """Yield the moments after `now` at which bundle or chain are others by time alone."""
+        for former, until in self._trusted_until():
+            yield from (at for at in (until, gone(former.certificate)) if at > now)
+
+    def issuer_of(self, leaf: x509.Certificate) -> x509.Certificate | None:
+        """Return who of these has signed the leaf."""
+        known = (self.signer.certificate, *(former.certificate for former in self.formers))
+        return next((by for by in known if is_signed_by(leaf, by)), None)
+
+    def succeeded(self, by: Signer, token: str) -> Self:
+        """Return the trust under a new authority, with this one's signer as its newest former."""
+        former = self.signer.certificate
+        linked = takewhile(lambda former: former.cross is not None, self.formers)
+        certificates = (former, *(each.certificate for each in linked))
+        # To the end of the last of them, however soon the successor itself ends.
+        until = max(certificate.not_valid_after_utc for certificate in certificates)
+        cross = None
+        if until > by.certificate.not_valid_before_utc:
+            cross = self.signer.authority.cross_sign(by.certificate, until=until)
+        return replace(
+            self, signer=by, formers=(Former(former, cross), *self.formers), token=token
+        )
+
+    def without_the_useless(self, now: datetime, delivered: Collection[x509.Certificate]) -> Self:
+        """Return it without the formers that serve nobody.
+
+        One that is still in the delivered bundle is kept until that is another: so nothing was
+        ever delivered that is not known here, wherever one of us stopped.
+        """
+        linked = self.linked(now)[:MAX_FORMERS]
+        beyond = list(self._trusted_until())[len(linked) :]
+        kept = (
+            Former(former.certificate, None)
+            for former, until in beyond
+            if now < until or former.certificate in delivered
+        )
+        return replace(self, formers=(*linked, *kept))
+
+    def _trusted_until(self) -> Iterator[tuple[Former, datetime]]:
+        successor = self.signer.certificate
+        for former in self.formers:
+            until = gone(former.certificate)
+            if former.cross is not None:
+                # Once for the clock of who signed its last leaf, once for the present one.
+                span = self.longest + 2 * leeway(self.longest)
+                until = min(until, issued(successor) + span)
+            yield former, until
+            successor = former.certificate

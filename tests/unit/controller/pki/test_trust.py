@@ -1,0 +1,130 @@
+"""Whom to believe, and by which crosses, as time goes on."""
+
+import datetime as dt
+from dataclasses import replace
+
+from cryptography import x509
+
+from controller.pki.lifetime import SLACK
+from controller.pki.pem import is_signed_by, read_certificates
+from controller.pki.rotation import Terms
+from controller.pki.trust import MAX_FORMERS, Former, Trust
+from tests.support.pkiworld import DNS, HOUR, NAME, rotated, settled
+
+NOW = dt.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=dt.UTC)
+MADE = NOW.replace(microsecond=0)
+TERMS = Terms(NAME, (DNS, "etcd-name"), 2000 * HOUR, 300 * HOUR)
+MOMENT = dt.timedelta(seconds=1)
+
+
+def crosses(trust: Trust, now: dt.datetime = NOW) -> tuple[x509.Certificate, ...]:
+    chain = trust.chain(now)
+    return read_certificates(chain) if chain else ()
+
+
+def certificates(trust: Trust) -> list[x509.Certificate]:
+    return [trust.signer.certificate, *(former.certificate for former in trust.formers)]
+
+
+def test_the_first_one_is_believed_alone_and_needs_no_cross() -> None:
+    trust, _ = settled(TERMS, NOW)
+    assert read_certificates(trust.bundle(NOW)) == (trust.signer.certificate,)
+    assert trust.chain(NOW) == b""
+    assert [*trust.changes(NOW)] == []
+
+
+def test_each_cross_leads_from_one_to_the_one_before() -> None:
+    trust, _ = rotated(TERMS, NOW, HOUR, HOUR)
+    third, second, first = certificates(trust)
+    by_second, by_first = crosses(trust)
+    for cross, of, by in ((by_second, third, second), (by_first, second, first)):
+        assert cross.subject == of.subject
+        assert cross.public_key() == of.public_key()
+        assert is_signed_by(cross, by)
+        assert cross.not_valid_after_utc == by.not_valid_after_utc
+        bounds = (x509.NameConstraints, x509.BasicConstraints, x509.SubjectKeyIdentifier)
+        for kind in bounds:
+            found = (c.extensions.get_extension_for_class(kind) for c in (cross, of))
+            assert len({(ext.critical, ext.value) for ext in found}) == 1
+    assert {*read_certificates(trust.bundle(NOW))} == {first, second, third}
+
+
+def test_a_former_is_believed_as_long_as_a_leaf_of_it_may_live_by_two_wrong_clocks() -> None:
+    trust, _ = rotated(TERMS, NOW, HOUR)
+    until = MADE + 300 * HOUR + 2 * SLACK
+    assert len(trust.trusted(until - MOMENT)) == 2
+    assert trust.trusted(until) == (trust.signer.certificate,)
+    assert until in [*trust.changes(NOW)]
+    # Whoever believes the former alone is still led to the new one.
+    assert len(crosses(trust, until)) == 1
+
+
+def test_nobody_is_believed_after_their_end_whatever_a_leaf_was_given() -> None:
+    terms = replace(TERMS, leaf=1900 * HOUR)
+    trust, _ = rotated(terms, NOW, 1000 * HOUR)
+    end = trust.formers[0].certificate.not_valid_after_utc + SLACK
+    assert len(trust.trusted(end - MOMENT)) == 2
+    assert len(trust.trusted(end)) == 1
+    assert (len(crosses(trust, end - MOMENT)), crosses(trust, end)) == (1, ())
+
+
+def test_an_older_one_that_lives_longer_is_reached_through_one_that_is_over() -> None:
+    first, present = settled(TERMS, NOW)
+    short = replace(TERMS, signing=20 * HOUR, leaf=20 * HOUR)
+    then = NOW + HOUR
+    second, present = settled(replace(short, token="a"), then, present, first.bundle(then))
+    third, _ = settled(replace(short, token="b"), then, present, second.bundle(then))
+    late = third.formers[0].certificate.not_valid_after_utc + SLACK + MOMENT
+    found = crosses(third, late)
+    assert len(found) == 2
+    assert is_signed_by(found[-1], first.signer.certificate)
+    for cross in found:
+        assert cross.not_valid_after_utc == first.signer.certificate.not_valid_after_utc
+    assert third.without_the_useless(late, ()).linked(late) == third.linked(late)
+
+
+def test_who_serves_nobody_is_forgotten_but_not_while_it_is_delivered() -> None:
+    trust, _ = rotated(TERMS, NOW, 10 * HOUR)
+    former = trust.formers[0].certificate
+    over = former.not_valid_after_utc + SLACK
+    assert trust.without_the_useless(over - MOMENT, ()) == trust
+    assert trust.without_the_useless(over, ()).formers == ()
+    assert trust.without_the_useless(over, {former}).formers == (Former(former, None),)
+
+
+def test_without_a_cross_one_is_believed_to_its_end() -> None:
+    trust, _ = rotated(TERMS, NOW, HOUR)
+    lost = replace(trust, formers=(Former(trust.formers[0].certificate, None),))
+    end = lost.formers[0].certificate.not_valid_after_utc
+    assert len(lost.trusted(end)) == 2
+    assert len(lost.trusted(end + SLACK)) == 1
+    assert lost.chain(NOW) == b""
+    assert lost.linked(NOW) == ()
+
+
+def test_there_are_not_ever_more_crosses() -> None:
+    trust, _ = rotated(replace(TERMS, leaf=HOUR), NOW, *[100 * HOUR] * (MAX_FORMERS + 3))
+    assert len(trust.formers) == len(crosses(trust)) == MAX_FORMERS
+
+
+def test_what_is_cut_off_by_that_is_believed_while_a_leaf_of_it_may_live() -> None:
+    trust, _ = rotated(TERMS, NOW, *[dt.timedelta(minutes=1)] * MAX_FORMERS)
+    older = settled(TERMS, NOW)[0].signer
+    more = trust.succeeded(older, "x").without_the_useless(NOW, ())
+    assert len(more.formers) == MAX_FORMERS + 1
+    assert [former.cross is None for former in more.formers] == [*[False] * MAX_FORMERS, True]
+    assert len(more.trusted(NOW)) == MAX_FORMERS + 2
+
+
+def test_one_that_is_over_signs_nobody() -> None:
+    trust, _ = settled(TERMS, NOW)
+    late = trust.signer.certificate.not_valid_after_utc + 2 * SLACK
+    successor = settled(TERMS, late)[0].signer
+    assert trust.succeeded(successor, "").formers == (Former(trust.signer.certificate, None),)
+
+
+def test_no_representation_shows_a_key() -> None:
+    trust, _ = rotated(TERMS, NOW, HOUR)
+    key = trust.signer.authority.pair.key_pem.decode().split("\n")[1]
+    assert key not in repr(trust)
+    assert "key_pem" not in repr(trust)

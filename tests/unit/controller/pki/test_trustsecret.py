@@ -1,0 +1,140 @@
+"""The Secret of an authority: what comes back is what went in, or nothing at all."""
+
+import base64
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller.pki.pem import UnreadableError, dump, read_certificates
+from controller.pki.rotation import Terms
+from controller.pki.trustsecret import (
+    authority_secret,
+    common_name,
+    content,
+    is_of,
+    permitted_dns,
+    read,
+)
+from tests.support.pkiworld import DNS, HOUR, NAME, rotated, secret, settled
+
+NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
+TERMS = Terms(NAME, (DNS, "etcd-name"), 2000 * HOUR, 300 * HOUR)
+TRUST, PRESENT = rotated(TERMS, NOW, HOUR, HOUR)
+OTHER, OTHERS = rotated(TERMS, NOW, HOUR)
+
+
+def plain(key: str, present: dict[str, Any] = PRESENT) -> bytes:
+    return base64.b64decode(present["data"][key])
+
+
+def changed(**data: bytes | None) -> dict[str, Any]:
+    """Return the Secret with some keys another, by their names with _ for the dot."""
+    values = {
+        name.replace("_", "."): None if value is None else base64.b64encode(value).decode()
+        for name, value in data.items()
+    }
+    return {**PRESENT, "data": {**PRESENT["data"], **values}}
+
+
+def test_what_is_read_is_what_was_written() -> None:
+    trust = replace(TRUST, token="token", longest=77 * HOUR)
+    written = secret(*content(trust))
+    assert read(written, NAME) == trust
+    assert content(read(written, NAME)) == content(trust)
+    assert written["metadata"]["annotations"] == {
+        "etcd.xmudrii.com/longest-leaf": str(77 * 3600),
+        "etcd.xmudrii.com/rotate": "token",
+    }
+
+
+def test_the_formers_stand_newest_first_each_before_its_cross() -> None:
+    second, by_second, first, by_first = read_certificates(plain("former.crt"))
+    assert (second, first) == tuple(former.certificate for former in TRUST.formers)
+    assert (by_second, by_first) == tuple(former.cross for former in TRUST.formers)
+
+
+def test_a_former_without_a_cross_comes_back_so() -> None:
+    newer, older = TRUST.formers
+    lost = replace(TRUST, formers=(newer, replace(older, cross=None)))
+    assert read(secret(*content(lost)), NAME) == lost
+
+
+SPOILT: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
+    "data: null": (lambda: {**PRESENT, "data": None}, "tls.crt is missing or empty"),
+    "no data": (lambda: {"metadata": {}}, "tls.crt is missing or empty"),
+    "a number": (lambda: {"data": {"tls.crt": 5}}, "tls.crt is missing or empty"),
+    "no base64": (lambda: {"data": {"tls.crt": "é"}}, "tls.crt is missing or empty"),
+    "no certificate": (lambda: changed(tls_crt=b""), "tls.crt is missing or empty"),
+    "no key": (lambda: changed(tls_key=None), "tls.key is missing or empty"),
+    "two certificates": (
+        lambda: changed(tls_crt=plain("tls.crt") + plain("tls.crt", OTHERS)),
+        "tls.crt holds 2 certificates",
+    ),
+    "the key behind": (
+        lambda: changed(tls_crt=plain("tls.crt") + plain("tls.key")),
+        "tls.crt holds more than certificates",
+    ),
+    "cut off": (lambda: changed(tls_crt=plain("tls.crt")[:300]), "tls.crt is no certificate"),
+    "another's key": (
+        lambda: changed(tls_key=plain("tls.key", OTHERS)),
+        "tls.key is not the key of tls.crt",
+    ),
+    "formers cut off": (
+        lambda: changed(former_crt=plain("former.crt")[:-50]),
+        "former.crt",
+    ),
+    "a cross too many": (
+        lambda: changed(former_crt=plain("former.crt") + dump([TRUST.formers[0].cross])),  # type: ignore[list-item]
+        "former.crt holds something else",
+    ),
+    "crosses of another": (
+        lambda: changed(former_crt=plain("former.crt", OTHERS)),
+        "former.crt holds something else",
+    ),
+    "a cross first": (
+        lambda: changed(former_crt=dump([TRUST.formers[0].cross])),  # type: ignore[list-item]
+        "former.crt holds something else",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_what_is_spoilt_is_refused_by_the_name_of_its_key(what: str) -> None:
+    make, says = SPOILT[what]
+    with pytest.raises(UnreadableError, match=says) as caught:
+        read(make(), NAME)
+    lines = plain("tls.key").decode().split("\n")
+    assert not any(line in str(caught.value) for line in lines if line)
+
+
+def test_another_storages_authority_is_not_this_ones() -> None:
+    _, another = settled(replace(TERMS, storage="another"), NOW)
+    with pytest.raises(UnreadableError, match=r"tls\.crt is no authority"):
+        read(another, NAME)
+    assert is_of(read_certificates(plain("tls.crt", another))[0], "another")
+
+
+@pytest.mark.parametrize("longest", [None, "", "-5", "x", "9" * 30, "²", 5])
+def test_without_a_longest_life_that_can_be_read_it_is_the_longest_possible(longest: Any) -> None:
+    annotations = {"etcd.xmudrii.com/longest-leaf": longest}
+    trust = read({**PRESENT, "metadata": {"annotations": annotations}}, NAME)
+    assert trust.longest == 2000 * HOUR
+    assert trust.token == ""
+    assert read({**PRESENT, "metadata": {"annotations": None}}, NAME) == trust
+
+
+def test_a_common_name_is_never_too_long_and_always_its_own() -> None:
+    assert authority_secret("a") == "etcd-ca-a"
+    assert common_name("a", "0123abcd") == "etcdstorage a 0123abcd"
+    longest = common_name("n" * 58, "0123abcd")
+    assert len(longest) == 64
+    assert longest.endswith("n 0123abcd")
+    trust, present = settled(replace(TERMS, storage="n" * 58), NOW)
+    assert read(present, "n" * 58) == trust
+
+
+def test_it_is_believed_about_these_names_alone() -> None:
+    assert {*permitted_dns(TRUST.signer.certificate)} == {DNS, "etcd-name"}
