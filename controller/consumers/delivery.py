@@ -1,0 +1,245 @@
+"""Brings to each consumer what is to be delivered, and takes it away from those that left.
+
+One consumer that fails holds up no other: each has a problem and a next try of its own, and after
+one call that hangs the rest has another turn.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import structlog
+
+from controller.api.conditions import Problem
+from controller.api.storage import StorageReference
+from controller.consumers.consumer import NAMESPACES, Consumer, Data, Delivery, Signed, manager
+from controller.consumers.decide import Apply, Decision, Json, Keep, Refuse, decide
+from controller.consumers.decide import decide_withdrawal as withdrawal
+from controller.consumers.polls import Polls
+from controller.consumers.refusals import (
+    DELIVERY_FAILED,
+    NAMESPACE_MISSING,
+    missing_right,
+    namespace_missing,
+    refusal,
+)
+from informers import APPLY_PATCH, ApiError, Client, ConnectionFailed
+from informers.errors import is_conflict, is_not_found
+from workqueue import Clock
+
+DELIVERY_PENDING: Final = "DeliveryPending"
+
+PATIENCE: Final = 10.0
+"""Seconds after which one turn begins with no further consumer."""
+
+SOON: Final = 1.0
+"""Seconds until the next turn if somebody had none."""
+
+_TRIES: Final = 3
+"""To write an object that somebody else writes at the same time."""
+
+_WITHDRAWN: Final = "withdrawn"
+
+_log = structlog.get_logger("controller.consumers")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a consumer's object stands: as it should if there is no `problem`.
+
+    `signed` is what it held of ours when it was seen last, None for nothing. `issued` says why
+    the pair is a new one that was written just now, and is '' ever after.
+    """
+
+    consumer: Consumer
+    signed: Signed | None
+    problem: Problem | None = None
+    issued: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Outcomes in the order asked for; in `again` seconds another look is due, inf for never."""
+
+    outcomes: tuple[Outcome, ...]
+    again: float
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        return tuple(outcome.problem for outcome in self.outcomes if outcome.problem)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    consumer: Consumer
+    version: str
+    decide: Callable[[Json | None], Decision]
+
+
+class Consumers:
+    """Writes objects of other namespaces, by name; thread safe as long as no two share a storage.
+
+    What was found is remembered by the storage's name, so that asking again costs nothing before
+    another look is due.
+    """
+
+    def __init__(self, client: Client, *, clock: Clock, rng: random.Random) -> None:
+        self._client = client
+        self._clock = clock
+        self._polls = Polls[Outcome](clock, rng)
+
+    def deliver(self, storage: StorageReference, deliveries: Sequence[Delivery]) -> Report:
+        """See to it that each consumer holds what is to be delivered to it."""
+        tasks = [
+            _Task(
+                delivery.consumer,
+                f"{storage.uid} {delivery.version}",
+                partial(decide, delivery=delivery, storage=storage),
+            )
+            for delivery in deliveries
+        ]
+        return self._report(storage, self._turn(storage, tasks))
+
+    def withdraw(self, storage: StorageReference, consumers: Iterable[Consumer]) -> Report:
+        """Take what is ours out of objects that are to get nothing any more.
+
+        Those without a problem are done with. An object that we created stays, empty: the right
+        to delete it is none of those that we ask for.
+        """
+        tasks = [
+            _Task(consumer, _WITHDRAWN, partial(withdrawal, consumer=consumer, storage=storage))
+            for consumer in consumers
+        ]
+        outcomes = self._turn(storage, tasks)
+        done = [outcome.consumer for outcome in outcomes if outcome.problem is None]
+        self._polls.forget(storage.name, done)
+        return self._report(storage, outcomes)
+
+    def forget(self, storage: str) -> None:
+        """The storage of this name is gone: remember nothing of it."""
+        self._polls.forget(storage)
+
+    def _turn(self, storage: StorageReference, tasks: Iterable[_Task]) -> tuple[Outcome, ...]:
+        deadline = self._clock.monotonic() + PATIENCE
+        return tuple(self._outcome(storage, task, deadline) for task in tasks)
+
+    def _report(self, storage: StorageReference, outcomes: tuple[Outcome, ...]) -> Report:
+        again = self._polls.again(storage.name, [outcome.consumer for outcome in outcomes])
+        if any(_is_pending(outcome) for outcome in outcomes):
+            again = SOON
+        return Report(outcomes, again)
+
+    def _outcome(self, storage: StorageReference, task: _Task, deadline: float) -> Outcome:
+        known = self._polls.fresh(storage.name, task.consumer, task.version)
+        if known is not None:
+            return known
+        last = self._polls.last(storage.name, task.consumer)
+        if self._clock.monotonic() >= deadline:
+            message = f"{task.consumer}: others take their time, it is its turn next"
+            problem = Problem(DELIVERY_PENDING, message, passes=True)
+            return Outcome(task.consumer, last.signed if last else None, problem)
+        return self._attend(storage, task, last)
+
+    def _attend(self, storage: StorageReference, task: _Task, last: Outcome | None) -> Outcome:
+        """Look at the object, write what it lacks, and remember how it stands."""
+        consumer, polls = task.consumer, self._polls
+        decision = self._bring(storage, task)
+        if isinstance(decision, Refuse):
+            outcome = Outcome(consumer, last.signed if last else None, decision.problem)
+            if last is None or last.problem != outcome.problem:
+                _log.warning("not_delivered", **_names(consumer), why=decision.problem.message)
+            polls.bad(storage.name, consumer, task.version, outcome)
+            return outcome
+        content = decision.content
+        outcome = Outcome(consumer, content.signed if content else None)
+        until = max(SOON, content.again) if content else float("inf")
+        polls.good(storage.name, consumer, task.version, outcome, until=until)
+        if isinstance(decision, Keep) or content is None:
+            return outcome
+        return replace(outcome, issued=content.issued)
+
+    def _bring(self, storage: StorageReference, task: _Task) -> Decision:
+        decisions = (self._once(storage, task) for _ in range(_TRIES))
+        decision = next((decision for decision in decisions if decision), None)
+        if decision is None:
+            message = f"{task.consumer} changes whenever it is to be written"
+            return Refuse(Problem(DELIVERY_FAILED, message, passes=True))
+        gone = isinstance(decision, Refuse) and decision.problem.reason == NAMESPACE_MISSING
+        # With its namespace a consumer went away by itself.
+        return Keep(None) if gone and task.version == _WITHDRAWN else decision
+
+    def _once(self, storage: StorageReference, task: _Task) -> Decision | None:
+        """Decide on what is there and carry it out; None if it has changed meanwhile."""
+        consumer = task.consumer
+        try:
+            present = self._get(consumer)
+        except (ApiError, ConnectionFailed) as error:
+            return Refuse(self._problem(error, consumer, "get"))
+        decision = task.decide(present)
+        if not isinstance(decision, Apply):
+            return decision
+        try:
+            self._apply(storage, consumer, decision.body)
+        except (ApiError, ConnectionFailed) as error:
+            if is_conflict(error):
+                return None
+            verb = "create" if present is None else "patch"
+            return Refuse(self._problem(error, consumer, verb, decision.body.get("data")))
+        issued = decision.content.issued if decision.content else ""
+        _log.info("applied", **_names(consumer), ours=bool(decision.content), issued=issued)
+        return decision
+
+    def _get(self, consumer: Consumer) -> Json | None:
+        try:
+            return self._client.get(consumer.resource, consumer.name, consumer.namespace)
+        except ApiError as error:
+            if is_not_found(error):
+                return None
+            raise
+
+    def _apply(self, storage: StorageReference, consumer: Consumer, body: Json) -> None:
+        # By force: whose the fields are was decided on the very version that is written to.
+        self._client.patch(
+            consumer.resource,
+            consumer.name,
+            body,
+            namespace=consumer.namespace,
+            content_type=APPLY_PATCH,
+            query={"fieldManager": manager(storage), "force": True},
+        )
+
+    def _problem(
+        self,
+        error: ApiError | ConnectionFailed,
+        consumer: Consumer,
+        verb: str,
+        data: Data | None = None,
+    ) -> Problem:
+        forbidden = isinstance(error, ApiError) and missing_right(error)
+        if forbidden and self._has_no_namespace(consumer):
+            return namespace_missing(consumer)
+        return refusal(error, consumer, verb, data)
+
+    def _has_no_namespace(self, consumer: Consumer) -> bool:
+        """Whether the namespace is known to be missing; we may not be allowed to ask."""
+        try:
+            self._client.get(NAMESPACES, consumer.namespace)
+        except ApiError as error:
+            return is_not_found(error)
+        except ConnectionFailed:
+            return False
+        return False
+
+
+def _is_pending(outcome: Outcome) -> bool:
+    return outcome.problem is not None and outcome.problem.reason == DELIVERY_PENDING
+
+
+def _names(consumer: Consumer) -> dict[str, str]:
+    return {
+        "kind": consumer.kind,
+        "namespace": consumer.namespace,
+        "object": consumer.name,
+    }

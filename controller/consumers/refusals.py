@@ -1,0 +1,96 @@
+"""What a call about a consumer's object that failed is reported as: pure functions."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from controller.api.conditions import Problem
+from controller.consumers.consumer import CERT, DEPLOYMENTS, KEY, Consumer, Data
+from controller.resources import SECRETS
+from controller.secretdata import decoded
+from informers import ApiError, ConnectionFailed
+from informers.errors import is_conflict, is_not_found
+
+NAMESPACE_MISSING: Final = "NamespaceMissing"
+NAMESPACE_LEAVING: Final = "NamespaceTerminating"
+CONSUMER_FORBIDDEN: Final = "ConsumerForbidden"
+CONSUMER_MISSING: Final = "ConsumerMissing"
+DELIVERY_FAILED: Final = "DeliveryFailed"
+
+_BUSY: Final = frozenset({429, 503, 504})
+"""Answers of a server that has too much to do now, or a part of which is away."""
+
+_MISSING_RIGHT: Final = re.compile(r"cannot (\w+) resource ")
+"""As the server says it where no role allows; it is silent on that where quotas and webhooks
+forbid."""
+
+_QUOTED: Final = 16
+"""Characters of a pair that a message may not repeat."""
+
+
+def refusal(
+    error: ApiError | ConnectionFailed, consumer: Consumer, verb: str, data: Data | None = None
+) -> Problem:
+    """Say what keeps `verb` from being done to a consumer's object, and what to do about it.
+
+    `data` is what was to be written; of a Secret's nothing is repeated, whatever the answer says.
+    """
+    if isinstance(error, ConnectionFailed):
+        # One that ran out of time is told as others are not: a webhook hangs for one object alone.
+        message = f"{consumer}: {verb}: {error}"
+        return Problem(DELIVERY_FAILED, message, passes=not error.timed_out)
+    if is_not_found(error) and error.details.get("kind") == "namespaces":
+        return namespace_missing(consumer)
+    if is_not_found(error) and consumer.resource == DEPLOYMENTS:
+        message = f"{consumer} does not exist: create it, or take it out of the storage's list"
+        return Problem(CONSUMER_MISSING, message)
+    if any(cause.get("reason") == NAMESPACE_LEAVING for cause in error.causes):
+        message = f"{consumer}: the namespace is being deleted"
+        return Problem(NAMESPACE_LEAVING, message, passes=True)
+    if right := missing_right(error):
+        return Problem(CONSUMER_FORBIDDEN, _forbidden(consumer, right))
+    told = error.message
+    if consumer.resource == SECRETS and _quotes(told, data or {}):
+        told = f"refused with code {error.code}, in words that quote the pair"
+    passes = error.code in _BUSY or is_conflict(error)
+    return Problem(DELIVERY_FAILED, f"{consumer}: {verb}: {told}", passes=passes)
+
+
+def namespace_missing(consumer: Consumer) -> Problem:
+    return Problem(
+        NAMESPACE_MISSING,
+        f"{consumer}: there is no namespace {consumer.namespace}: create it, or take the entry out"
+        " of the storage",
+    )
+
+
+def missing_right(error: ApiError) -> str:
+    """Return the verb that no role allows us, '' if the refusal is another one."""
+    found = _MISSING_RIGHT.search(error.message) if error.code == 403 else None
+    return found[1] if found else ""
+
+
+def _forbidden(consumer: Consumer, verb: str) -> str:
+    resource = consumer.resource
+    verbs = "get, patch" if resource == DEPLOYMENTS else "get, patch, create"
+    return (
+        f"{consumer}: the controller may not {verb} it: if the namespace {consumer.namespace}"
+        " exists, give the controller a Role there (artifacts/consumers) with the rule"
+        f' {{apiGroups: ["{resource.group}"], resources: [{resource.plural}],'
+        f" resourceNames: [{consumer.name}], verbs: [{verbs}]}}"
+    )
+
+
+def _quotes(text: str, data: Data) -> bool:
+    """Whether `text` repeats some of a pair, in base64 or as it is; line breaks do not matter."""
+    joined = "".join(text.split())
+    values = [value for key in (CERT, KEY) for value in (data.get(key, ""), _plain(data, key))]
+    return any(part in joined for value in values for part in _parts("".join(value.split())))
+
+
+def _plain(data: Data, key: str) -> str:
+    return decoded(data, key).decode(errors="replace")
+
+
+def _parts(value: str) -> Iterable[str]:
+    return (value[at : at + _QUOTED] for at in range(len(value) - _QUOTED + 1))

@@ -1,0 +1,135 @@
+"""The consumers' part of the controller with the rights of artifacts/consumers, and no others."""
+
+import itertools
+import random
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from controller.api.storage import StorageReference
+from controller.consumers import Consumer, Consumers, Delivery, Report
+from controller.resources import ETCD_STORAGES
+from hack.cluster.controlplane import ControlPlane
+from informers import Client, load_config
+from tests.support.clock import FakeClock
+from tests.support.deliveries import PairMaker, bundle
+from workqueue import RealClock
+
+ARTIFACTS = Path(__file__).parents[3] / "artifacts"
+ROLE = ARTIFACTS / "consumers/role.yaml"
+USER = "consumer-writer"
+"""In place of the controller's service account, whose name does not fit into a certificate."""
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Scene:
+    """A namespace with consumers, the storage they are served from, and who may see into it.
+
+    `client` has the rights that `allow` gives, `admin` all.
+    """
+
+    control_plane: ControlPlane
+    admin: Client
+    client: Client
+    namespace: str
+    storage: StorageReference
+    clock: FakeClock = field(default_factory=FakeClock)
+    makes: PairMaker = field(default_factory=PairMaker)
+
+    def __post_init__(self) -> None:
+        self.consumers = Consumers(self.client, clock=self.clock, rng=random.Random(1))
+        self.bundle = Consumer("ConfigMap", self.namespace, "etcd-serving-ca")
+        self.pair = Consumer("Secret", self.namespace, "etcd-client")
+
+    def allow(self, *rules: Json) -> None:
+        """Give the rights of the manifest, or by `rules` in place of its own."""
+        documents = [*yaml.safe_load_all(ROLE.read_text())]
+        documents[0]["rules"] = [*rules] or documents[0]["rules"]
+        documents[1]["subjects"] = [{"kind": "User", "name": USER}]
+        for document in documents:
+            self.control_plane.kubectl("apply", "-n", self.namespace, "-f", "-", stdin=document)
+
+    def deliver(self, *deliveries: Delivery) -> Report:
+        """Deliver now, whenever the next look would be due."""
+        self.clock.step(1000)
+        wanted = deliveries or (bundle(consumer=self.bundle), self.makes.delivery(self.pair))
+        return self.consumers.deliver(self.storage, wanted)
+
+    def withdraw(self, *consumers: Consumer) -> Report:
+        self.clock.step(1000)
+        return self.consumers.withdraw(self.storage, consumers or (self.bundle, self.pair))
+
+    def messages(self, report: Report) -> Sequence[str]:
+        return [problem.message for problem in report.problems]
+
+    def get(self, consumer: Consumer) -> Json:
+        return self.admin.get(consumer.resource, consumer.name, consumer.namespace)
+
+    def put(self, obj: Json) -> None:
+        """Create as somebody else, whom the server calls kubectl-create."""
+        self.control_plane.kubectl("create", "-n", self.namespace, "-f", "-", stdin=obj)
+
+    def patch(self, consumer: Consumer, patch: Json) -> None:
+        self.admin.patch(
+            *(consumer.resource, consumer.name, patch),
+            namespace=consumer.namespace,
+            query={"fieldManager": "kubectl-edit"},
+        )
+
+    def delete(self, consumer: Consumer) -> None:
+        self.admin.delete(consumer.resource, consumer.name, namespace=consumer.namespace)
+
+
+@pytest.fixture(scope="session")
+def admin(control_plane: ControlPlane) -> Iterator[Client]:
+    client = Client(load_config(str(control_plane.kubeconfig)), clock=RealClock())
+    control_plane.kubectl("apply", "-f", str(ARTIFACTS / "etcdstorage/crd.yaml"))
+    control_plane.kubectl(
+        "wait", "--for=condition=Established", "crd/etcdstorages.etcd.xmudrii.com"
+    )
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def client(control_plane: ControlPlane, admin: Client) -> Iterator[Client]:
+    client = Client(load_config(str(control_plane.kubeconfig_for(USER))), clock=RealClock())
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def storages(admin: Client) -> Iterator[Iterator[StorageReference]]:
+    """New EtcdStorages, one at a time; they are gone after the test."""
+    made: list[str] = []
+
+    def make() -> Iterator[StorageReference]:
+        for _ in itertools.count():
+            name = f"storage-{secrets.token_hex(4)}"
+            kind = {"apiVersion": ETCD_STORAGES.api_version, "kind": ETCD_STORAGES.kind}
+            obj = admin.create(ETCD_STORAGES, {**kind, "metadata": {"name": name}})
+            made.append(name)
+            yield StorageReference(name, obj["metadata"]["uid"])
+
+    yield make()
+    for name in made:
+        if any(obj["metadata"]["name"] == name for obj in admin.list(ETCD_STORAGES)["items"]):
+            admin.delete(ETCD_STORAGES, name)
+
+
+@pytest.fixture
+def scene(
+    control_plane: ControlPlane,
+    admin: Client,
+    client: Client,
+    namespace: str,
+    storages: Iterator[StorageReference],
+) -> Scene:
+    return Scene(control_plane, admin, client, namespace, next(storages))

@@ -1,0 +1,126 @@
+"""Restarts by template annotation, once per authority."""
+
+import random
+from typing import Any
+
+from controller.api.conditions import Problem
+from controller.api.storage import ObjectReference, StorageReference
+from controller.consumers.consumer import DEPLOYMENTS, Consumer, Signed
+from controller.consumers.delivery import Outcome, Report
+from controller.consumers.polls import POLL
+from controller.consumers.restarts import Restarts, annotation, due
+from informers import ApiError
+from tests.support.applyserver import ApplyServer
+from tests.support.clock import FakeClock
+from tests.support.deliveries import BUNDLE, END, OTHER, PAIR, STORAGE
+
+API = ObjectReference("team-a", "api")
+FAILED = Problem("DeliveryFailed", "no")
+
+
+def delivered(serial: int, consumer: Consumer = BUNDLE, problem: Problem | None = None) -> Outcome:
+    return Outcome(consumer, Signed(serial, END, "authority"), problem)
+
+
+class World:
+    def __init__(self, *deployments: ObjectReference) -> None:
+        self.clock = FakeClock()
+        self.server = ApplyServer(self.clock)
+        self.restarts = self.started()
+        for deployment in deployments:
+            meta = {"namespace": deployment.namespace, "name": deployment.name}
+            spec: dict[str, Any] = {"template": {"metadata": {}}}
+            self.server.put(DEPLOYMENTS, {"metadata": meta, "spec": spec})
+
+    def started(self) -> Restarts:
+        return Restarts(self.server.client, clock=self.clock, rng=random.Random(1))
+
+    def restart(
+        self,
+        serial: int,
+        bundles: list[Outcome] | None = None,
+        storage: StorageReference = STORAGE,
+    ) -> Report:
+        bundles = [delivered(serial)] if bundles is None else bundles
+        return self.restarts.restart(storage, [API], bundles, serial)
+
+    def annotations(self) -> dict[str, Any]:
+        obj = self.server.peek(DEPLOYMENTS, API.namespace, API.name)
+        return dict(obj["spec"]["template"]["metadata"].get("annotations", {}))
+
+
+def test_each_authority_restarts_once() -> None:
+    world = World(API)
+    report = world.restart(255)
+    assert (report.problems, report.again) == ((), float("inf"))
+    assert world.annotations() == {annotation(STORAGE.name): "ff"}
+    writes = len(world.server.calls)
+    world.clock.step(10 * POLL)
+    world.restart(255)
+    assert len(world.server.calls) == writes
+    world.restart(256)
+    assert world.annotations() == {annotation(STORAGE.name): "100"}
+
+
+def test_after_a_start_of_ours_nothing_is_restarted_again() -> None:
+    world = World(API)
+    world.restart(1)
+    world.server.calls.clear()
+    world.restarts = world.started()
+    world.restart(1)
+    assert world.server.calls == ["get Deployment team-a/api"]
+
+
+def test_two_storages_of_one_deployment_do_not_restart_it_in_turn() -> None:
+    world = World(API)
+    for _ in range(2):
+        for serial, storage in ((1, STORAGE), (2, OTHER)):
+            world.restarts = world.started()
+            world.restart(serial, storage=storage)
+    assert world.server.calls.count("patch Deployment team-a/api") == 2
+
+
+def test_nothing_is_restarted_before_its_bundle_is_there() -> None:
+    world = World(API)
+    assert world.restart(2, [delivered(1)]).outcomes == ()
+    assert world.restart(2, [delivered(2, problem=FAILED)]).outcomes == ()
+    assert world.server.calls == []
+
+
+def test_the_bundle_has_to_be_in_all_config_maps_of_the_namespace_or_in_all() -> None:
+    api = Consumer("Deployment", "team-a", "api")
+    second = Consumer("ConfigMap", "team-a", "second")
+    far = Consumer("ConfigMap", "team-b", "far")
+    assert due(api, [delivered(2), delivered(1, far), delivered(1, PAIR)], 2)
+    assert not due(api, [delivered(2), delivered(1, second)], 2)
+    assert not due(api, [delivered(2, far), Outcome(second, None)], 2)
+    elsewhere = Consumer("Deployment", "team-c", "api")
+    assert not due(elsewhere, [delivered(2), delivered(1, far)], 2)
+    assert due(elsewhere, [delivered(2), delivered(2, far)], 2)
+
+
+def test_what_cannot_be_restarted_is_named_and_tried_again() -> None:
+    world = World()
+    report = world.restart(1)
+    (problem,) = report.problems
+    assert problem.reason == "ConsumerMissing"
+    assert "Deployment team-a/api" in problem.message
+    calls = len(world.server.calls)
+    assert world.restart(1).problems == (problem,)
+    assert len(world.server.calls) == calls
+    forbidden = ApiError(403, "Forbidden", 'User "u" cannot patch resource "deployments"')
+    world = World(API)
+    world.server.failures["patch Deployment team-a/api"] = forbidden
+    (problem,) = world.restart(1).problems
+    assert "verbs: [get, patch]" in problem.message
+    world.server.failures.clear()
+    world.clock.step(report.again)
+    assert world.restart(1).problems == ()
+    world.restarts.forget(STORAGE.name)
+    assert world.annotations() == {annotation(STORAGE.name): "1"}
+
+
+def test_the_annotation_of_the_longest_name_is_a_valid_one() -> None:
+    prefix, _, name = annotation("x" * 58).partition("/")
+    assert len(name) <= 63
+    assert len(prefix) <= 253
