@@ -13,7 +13,11 @@ from controller.dataplane.pods import CONFIG_ANNOTATIONS
 Json = dict[str, Any]
 
 _DIGEST: Final = "sha256:"
-_POD_STATUS: Final = ("phase", "conditions", "initContainerStatuses", "containerStatuses")
+_POD_STATUS: Final = (
+    *("phase", "conditions", "initContainerStatuses", "containerStatuses"),
+    # Its gate is asked there which certificates it serves.
+    "podIP",
+)
 
 
 def slim_pod(pod: Json) -> Json:

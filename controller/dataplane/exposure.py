@@ -18,6 +18,9 @@ PORT: Final = 2379
 METRICS_LABEL: Final = "etcd.xmudrii.com/metrics"
 """On a namespace whose pods may read the gates' metrics; the value is `true`."""
 
+_CONTROLLER: Final = {"app.kubernetes.io/name": "etcdproxy-controller"}
+"""On the controller's pods; artifacts/deployment has it."""
+
 _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 """The API server puts this label on every namespace, with its name."""
 
@@ -50,7 +53,7 @@ def disruption_budget(storage: EtcdStorage, namespace: str) -> Json:
 
 
 def network_policy(storage: EtcdStorage, namespace: str) -> Json:
-    """Return the policy: the consumers' namespaces, and who reads metrics.
+    """Return the policy: the consumers' namespaces, who reads metrics, and the controller.
 
     Where no consumers are listed anybody may be one, as with the Service alone. The kubelet's
     probes need no rule: a pod's own node may always reach it (NetworkPolicy's documentation,
@@ -58,6 +61,8 @@ def network_policy(storage: EtcdStorage, namespace: str) -> Json:
     reach is not limited: a policy that named the core's address would break with it.
     """
     clients = [_from(_NAMESPACE_NAME, name) for name in _consumers(storage)]
+    # Of this very namespace. It looks at which certificates are served.
+    controller = {"podSelector": {"matchLabels": {**_CONTROLLER}}}
     return {
         **_head(NETWORK_POLICIES, storage, namespace),
         "spec": {
@@ -65,7 +70,10 @@ def network_policy(storage: EtcdStorage, namespace: str) -> Json:
             "policyTypes": ["Ingress"],
             "ingress": [
                 {"ports": [_port(PORTS.ingress)], **({"from": clients} if clients else {})},
-                {"ports": [_port(PORTS.probe)], "from": [_from(METRICS_LABEL, "true")]},
+                {
+                    "ports": [_port(PORTS.probe)],
+                    "from": [_from(METRICS_LABEL, "true"), controller],
+                },
             ],
         },
     }

@@ -25,6 +25,7 @@ class GatedDataPlane:
 
     def desired(self, storage: EtcdStorage, facts: Facts) -> Desired:
         host = f"{object_name(SERVICES, storage.name)}.{self.namespace}.svc"
+        scheme = "https" if facts.tls else "http"
         return Desired(
             replica_set=self._replica_set(storage, facts),
             # The policy comes before the Service, so that nobody is let in for a moment only.
@@ -33,17 +34,12 @@ class GatedDataPlane:
                 DISRUPTION_BUDGETS: disruption_budget(storage, self.namespace),
                 SERVICES: service(storage, self.namespace),
             },
-            endpoint=f"http://{host}:{PORT}",
+            endpoint=f"{scheme}://{host}:{PORT}",
         )
 
     def unsupported(self, storage: EtcdStorage) -> str | None:
         if storage.mode not in {"Proxy", "Direct"}:
             return f"there is no mode {storage.mode}, only Proxy and Direct"
-        if storage.ca_cert_config_maps or storage.client_cert_secrets:
-            return (
-                "caCertConfigMap and clientCertSecret ask for TLS, which this version does not"
-                " serve; an endpoint without TLS is not given in its place"
-            )
         if storage.reclaim_policy != "Retain":
             return "reclaimPolicy Delete is not carried out by this version, only Retain is"
         return None

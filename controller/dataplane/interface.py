@@ -27,11 +27,13 @@ class Facts:
     """What the objects of a storage depend on besides its spec.
 
     `auth`: the core checks users. `users`: the storage has a user of its own there, and its pods
-    use that one's pair. `drain_token`: the secret part of the path by which pods are drained.
+    use that one's pair. `tls`: clients come by mutual TLS, with what is in the Secret of
+    `serving_secret`. `drain_token`: the secret part of the path by which pods are drained.
     """
 
     auth: bool
     users: bool
+    tls: bool
     drain_token: str
 
 

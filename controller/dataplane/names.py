@@ -9,6 +9,7 @@ from typing import Final
 
 from controller.api.storage import EtcdStorage
 from controller.ownership import STORAGE_LABEL
+from controller.pki.trustsecret import authority_secret
 from controller.resources import (
     DISRUPTION_BUDGETS,
     NETWORK_POLICIES,
@@ -37,10 +38,18 @@ def object_name(resource: Resource, storage_name: str) -> str:
     return f"{_PREFIXES[resource]}{storage_name}"
 
 
+def serving_secret(storage_name: str) -> str:
+    """Return the name of the Secret by which the storage's gates serve TLS."""
+    return f"etcd-serving-{storage_name}"
+
+
+_SECRETS: Final = (_PREFIXES[SECRETS], authority_secret(""), serving_secret(""))
+
+
 def storage_of(resource: Resource, name: str) -> str | None:
     """Return the storage that an object of this kind and name would belong to."""
-    prefix = _PREFIXES[resource]
-    return name.removeprefix(prefix) if name.startswith(prefix) else None
+    prefixes = _SECRETS if resource == SECRETS else (_PREFIXES[resource],)
+    return next((name.removeprefix(p) for p in prefixes if name.startswith(p)), None)
 
 
 def selector(storage: EtcdStorage) -> dict[str, str]:

@@ -24,7 +24,7 @@ from controller.dataplane.interface import (
     Facts,
     Json,
 )
-from controller.dataplane.names import labels, object_name, selector
+from controller.dataplane.names import labels, object_name, selector, serving_secret
 from controller.resources import SECRETS
 
 GATE: Final = "gate"
@@ -69,6 +69,7 @@ def pod_template(storage: EtcdStorage, facts: Facts, core: CoreEtcd, images: Ima
         auth=facts.auth,
         core_urls=core.urls,
         drain_token=facts.drain_token,
+        tls=facts.tls,
     )
     files = gates.files(gate)
     # Empty maps and lists are left out: the server drops them, and that would be a drift.
@@ -98,7 +99,11 @@ def pod_template(storage: EtcdStorage, facts: Facts, core: CoreEtcd, images: Ima
             "topologySpreadConstraints": [_spread(storage)],
             **proxies,
             "containers": [_gate(gate, images.gate, core)],
-            "volumes": _volumes(files, core, _core_pair(storage, facts, core)),
+            "volumes": [
+                _config(files),
+                *([_core(storage, facts, core)] if core.tls else ()),
+                *([_serving(storage)] if facts.tls else ()),
+            ],
         },
     }
     return _with_revision(template)
@@ -130,8 +135,9 @@ def _gate(gate: Gate, image: str, core: CoreEtcd) -> Json:
             {"name": "etcd", "containerPort": PORTS.ingress, "protocol": "TCP"},
             {"name": "probe", "containerPort": PORTS.probe, "protocol": "TCP"},
         ],
-        # A read through to the core, so a pod that cannot serve takes no connections.
-        "readinessProbe": _probe(gates.READY_PATH, period=5, timeout=3, failures=2),
+        # What the gate last saw of its own reads through to the core, so a pod that cannot serve
+        # takes no connections. Asking costs the core nothing, and a roll waits for the answer.
+        "readinessProbe": _probe(gates.READY_PATH, period=2, timeout=3, failures=5),
         "livenessProbe": _probe(gates.LIVE_PATH, period=10, timeout=5, failures=6),
         "lifecycle": {"preStop": {"httpGet": drain}},
         "resources": {
@@ -139,7 +145,7 @@ def _gate(gate: Gate, image: str, core: CoreEtcd) -> Json:
             "limits": {"memory": f"{gates.MEMORY_LIMIT_MIB}Mi"},
         },
         "securityContext": {**_CONTAINER_SECURITY},
-        "volumeMounts": _mounts(core),
+        "volumeMounts": _mounts(gate, core),
     }
 
 
@@ -180,23 +186,36 @@ def _spread(storage: EtcdStorage) -> Json:
     }
 
 
-def _mounts(core: CoreEtcd) -> list[Json]:
-    mounts = {"config": FOLDERS.config, **({"core": FOLDERS.core} if core.tls else {})}
+def _mounts(gate: Gate, core: CoreEtcd) -> list[Json]:
+    mounts = {
+        "config": FOLDERS.config,
+        **({"core": FOLDERS.core} if core.tls else {}),
+        **({"serving": FOLDERS.serving} if gate.tls else {}),
+    }
     return [{"name": n, "mountPath": path, "readOnly": True} for n, path in mounts.items()]
 
 
-def _volumes(files: Mapping[str, str], core: CoreEtcd, pair: Json) -> list[Json]:
+def _config(files: Mapping[str, str]) -> Json:
     annotations = f"metadata.annotations['{CONFIG_ANNOTATIONS}"
     items = [
         {"path": name, "fieldRef": {"apiVersion": "v1", "fieldPath": f"{annotations}{name}']"}}
         for name in files
     ]
-    config = {"name": "config", "downwardAPI": {"items": items, "defaultMode": 0o444}}
-    if not core.tls:
-        return [config]
+    return {"name": "config", "downwardAPI": {"items": items, "defaultMode": 0o444}}
+
+
+def _core(storage: EtcdStorage, facts: Facts, core: CoreEtcd) -> Json:
     ca = {"name": core.ca_config_map, "items": [{"key": CA_KEY, "path": CA_KEY}]}
-    sources = [{"configMap": ca}, {"secret": pair}]
-    return [config, {"name": "core", "projected": {"sources": sources, "defaultMode": 0o440}}]
+    sources = [{"configMap": ca}, {"secret": _core_pair(storage, facts, core)}]
+    return {"name": "core", "projected": {"sources": sources, "defaultMode": 0o440}}
+
+
+def _serving(storage: EtcdStorage) -> Json:
+    # By name: as long as one is missing the kubelet starts no gate, and leaves a running one its
+    # last files.
+    items = [{"key": key, "path": key} for key in (gates.PAIR_FILE, gates.CLIENTS_FILE)]
+    secret = {"secretName": serving_secret(storage.name), "items": items, "defaultMode": 0o440}
+    return {"name": "serving", "secret": secret}
 
 
 def _core_pair(storage: EtcdStorage, facts: Facts, core: CoreEtcd) -> Json:

@@ -4,6 +4,7 @@ import hashlib
 from functools import cached_property
 from pathlib import Path
 
+from controller.dataplane.gate import CLIENTS_FILE, PAIR_FILE, clients_file, pair_file
 from controller.pki import CLIENT, SERVER, Authority, Leaf, Pair
 from hack.cluster import pki
 from hack.cluster.arguments import LOOPBACK
@@ -100,15 +101,21 @@ class Tenant:
         """Return a new client pair that says this SAN alone."""
         return pki.issue(self.authority, Leaf(uris=(uri,)))
 
-    def files(self) -> dict[str, bytes]:
-        """Return what a gate needs in its folder `serving`."""
-        pair = self.serving()
-        ca = self.authority.cert_pem
-        return {"ca.crt": ca, "tls.crt": pair.cert_pem, "tls.key": pair.key_pem}
+    def files(self, *uris: str) -> dict[str, bytes]:
+        """Return what a gate needs in its folder `serving`, by default to let in `URI`."""
+        return serving_files(self.serving(), self.authority.cert_pem, *(uris or (self.URI,)))
 
     def flags(self, pair: Pair) -> tuple[str, ...]:
         """Return etcdctl's flags for the owner of `pair`."""
         return client_flags(self.folder, self.authority.cert_pem, pair)
+
+
+def serving_files(pair: Pair, bundle: bytes, *uris: str) -> dict[str, bytes]:
+    """Return a gate's folder `serving`: `pair`, and clients of `bundle` with one of these SANs."""
+    return {
+        PAIR_FILE: pair_file(pair.cert_pem, pair.key_pem),
+        CLIENTS_FILE: clients_file(uris, bundle),
+    }
 
 
 def client_flags(folder: Path, ca: bytes, pair: Pair) -> tuple[str, ...]:

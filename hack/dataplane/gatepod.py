@@ -25,7 +25,7 @@ class GatePod:
 
     `gate` is what the controller would make of the storage; ports, folders and address become
     local ones. `core` are the files of its folder of that name, with a core of https only.
-    A gate with `client_sans` gets the authority and the pairs of a `tenant`.
+    A gate with `tls` gets the authority and the pairs of a `tenant`.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class GatePod:
     @property
     def tls(self) -> bool:
         """Whether clients need a certificate."""
-        return self.gate.client_sans is not None
+        return self.gate.tls
 
     @property
     def endpoint(self) -> str:

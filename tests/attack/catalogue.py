@@ -68,6 +68,7 @@ ATTACKS: Mapping[str, Attack] = {
     "drain without the word for it": probes.drain,
     "write to the probes": probes.probes_only_read,
     "questions to the metrics": probes.metrics_questions,
+    "what the probes tell of certificates": probes.certificates,
     "etcd's methods at the probes": probes.grpc_at_probes,
     "headers at the probes": probes.headers,
     "ports of the pod alone": probes.private_ports,

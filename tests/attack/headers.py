@@ -35,7 +35,10 @@ TO_ENVOY = (
 
 CONTROLS = ("/etcdserverpb.Maintenance/Snapshot", "/etcdserverpb.Auth/UserList")
 
-AUTHORITIES = ("", "admin", "127.0.0.1:23792", "root@localhost", "localhost:1", "*", "/", "a b")
+AUTHORITIES = (
+    *("", "admin", "readiness", "127.0.0.1:23792", "root@localhost", "localhost:1", "*", "/"),
+    "a b",
+)
 
 
 def forged_users(scene: Scene) -> None:

@@ -4,12 +4,12 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
 
-from tests.attack.scene import Scene, refused, together, works
+from tests.attack.scene import NEIGHBOURS, Scene, refused, together, works
 from tests.attack.transport import SNAPSHOT
 from tests.support.etcdrpc import Connection
 
 ADMIN = (
-    *("/", "/help", "/config_dump", "/certs", "/clusters", "/stats", "/server_info", "/logging"),
+    *("/", "/help", "/config_dump", "/clusters", "/stats", "/server_info", "/logging"),
     *(
         "/stats/prometheus",
         "/listeners",
@@ -32,6 +32,7 @@ DRAINS = (
 ROUNDABOUT = (
     *("/ready/../config_dump", "/metrics/../config_dump", "/metrics/../quitquitquit", "//stats"),
     *("/metrics/", "/metrics%2f..%2fconfig_dump", "/live/../stats", "/%63onfig_dump", "/ready/x"),
+    *("/certs/../config_dump", "/certs%2f..%2fconfig_dump", "/Certs", "//certs"),
     *("/metrics;/config_dump", "/metrics\\..\\config_dump", "/metrics#/config_dump", "/.//stats"),
 )
 """Ways from a path that is served to one that is not."""
@@ -57,7 +58,7 @@ def drain(scene: Scene) -> None:
 
 def probes_only_read(scene: Scene) -> None:
     """The probes answer GET and nothing else."""
-    for path in ("/ready", "/live", "/metrics"):
+    for path in ("/ready", "/live", "/metrics", "/certs"):
         for method in ("POST", "PUT", "DELETE", "CONNECT", "TRACE"):
             status, _ = _ask(scene, method, path)
             assert status in {400, 403, 404, 405, 0}, (method, path, status)
@@ -77,6 +78,17 @@ def metrics_questions(scene: Scene) -> None:
         status, body = _ask(scene, "GET", f"/metrics{query}")
         assert status != 200 or body.startswith(b"#"), (query, body[:100])
         assert b"static_resources" not in body
+
+
+def certificates(scene: Scene) -> None:
+    """What is told of certificates: nothing that is secret, and nothing of the others."""
+    status, body = _ask(scene, "GET", "/certs")
+    assert status == 200
+    for secret in (b"PRIVATE", b"BEGIN", *(f"etcd-{name}.".encode() for name in NEIGHBOURS)):
+        assert secret not in body, secret
+    for query in ("?x", "?format=text", "?/config_dump", "/", "/x", ";x"):
+        status, _ = _ask(scene, "GET", f"/certs{query}")
+        assert status in {400, 404}, (query, status)
 
 
 def grpc_at_probes(scene: Scene) -> None:

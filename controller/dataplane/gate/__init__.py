@@ -6,19 +6,31 @@ A pure function from a `Gate` to the files that Envoy reads and its command line
 from controller.dataplane.gate.bootstrap import CONFIG_FILE, arguments, files
 from controller.dataplane.gate.limits import DRAIN_SECONDS, MEMORY_LIMIT_MIB
 from controller.dataplane.gate.model import Folders, Gate, Ports
-from controller.dataplane.gate.probe import LIVE_PATH, METRICS_PATH, READY_PATH, drain_path
+from controller.dataplane.gate.probe import (
+    CERTS_PATH,
+    LIVE_PATH,
+    METRICS_PATH,
+    READY_PATH,
+    drain_path,
+)
+from controller.dataplane.gate.tls import CLIENTS_FILE, PAIR_FILE, clients_file, pair_file
 
 __all__ = [
+    "CERTS_PATH",
+    "CLIENTS_FILE",
     "CONFIG_FILE",
     "DRAIN_SECONDS",
     "LIVE_PATH",
     "MEMORY_LIMIT_MIB",
     "METRICS_PATH",
+    "PAIR_FILE",
     "READY_PATH",
     "Folders",
     "Gate",
     "Ports",
     "arguments",
+    "clients_file",
     "drain_path",
     "files",
+    "pair_file",
 ]

@@ -8,7 +8,12 @@ from controller.dataplane.gate import limits, tls
 from controller.dataplane.gate.clusters import clusters
 from controller.dataplane.gate.listeners import egress, ingress
 from controller.dataplane.gate.model import Gate, Json, socket_address, typed
-from controller.dataplane.gate.probe import ADMIN_DRAIN_PATH, ADMIN_METRICS_PATH, probe
+from controller.dataplane.gate.probe import (
+    ADMIN_CERTS_PATH,
+    ADMIN_DRAIN_PATH,
+    ADMIN_METRICS_PATH,
+    probe,
+)
 from controller.dataplane.gate.stats import stats_config
 
 CONFIG_FILE: Final = "envoy.json"
@@ -19,8 +24,6 @@ def files(gate: Gate) -> dict[str, str]:
     contents = {CONFIG_FILE: _bootstrap(gate)}
     if gate.core_urls[0].startswith("https:"):
         contents |= tls.core_secrets(gate)
-    if gate.client_sans is not None:
-        contents |= tls.serving_secrets(gate)
     return {
         name: orjson.dumps(content, option=orjson.OPT_SORT_KEYS).decode()
         for name, content in contents.items()
@@ -57,9 +60,10 @@ def _bootstrap(gate: Gate) -> Json:
 
 
 def _admin(gate: Gate) -> Json:
+    paths = (ADMIN_DRAIN_PATH, ADMIN_METRICS_PATH, ADMIN_CERTS_PATH)
     return {
         "address": socket_address("127.0.0.1", gate.ports.admin),
-        "allow_paths": [{"exact": path} for path in (ADMIN_DRAIN_PATH, ADMIN_METRICS_PATH)],
+        "allow_paths": [{"exact": path} for path in paths],
     }
 
 

@@ -2,7 +2,9 @@
 
 Readiness is a health check of where the clients' requests go first, and a read through to the
 core: `KV/Range` of one key of the storage. grpc-proxy's own `/health` says yes while every read
-is denied. It does not wait behind the clients' reads.
+is denied. It does not wait behind the clients' reads. grpc-proxy is asked by way of the egress:
+Envoy opens its listeners after the first check, and grpc-proxy, asked before the egress is open,
+would keep that one until it is timed out. A listener that is not open refuses at once.
 
 Writes and reads go through a cluster each whose one connection carries a few of them at once,
 and wait for it here. Both lead to what is next on loopback, grpc-proxy or our own egress: so the
@@ -13,6 +15,7 @@ from typing import Final
 
 from controller.dataplane.gate import limits
 from controller.dataplane.gate.addresses import host_and_port
+from controller.dataplane.gate.methods import RANGE
 from controller.dataplane.gate.model import (
     ADMIN,
     CORE,
@@ -28,6 +31,8 @@ from controller.dataplane.gate.tls import towards_core
 
 HEALTH_KEY: Final = "health"
 """Under the storage's prefix; it need not exist. etcdctl's own check reads a key of this name."""
+HEALTH_AUTHORITY: Final = "readiness"
+"""By which the egress tells a check from grpc-proxy's own requests, which name an address."""
 
 
 def clusters(gate: Gate) -> list[Json]:
@@ -39,8 +44,10 @@ def clusters(gate: Gate) -> list[Json]:
     ]
     core = _core(gate)
     if gate.direct:
-        return [core | _health_checks(gate.prefix + HEALTH_KEY), *queues, _admin(gate)]
-    return [core, _proxy(gate) | _health_checks(HEALTH_KEY), *queues, _admin(gate)]
+        checks = _health_checks(gate.prefix + HEALTH_KEY, limits.HEALTH_INTERVAL_UNHEALTHY)
+        return [core | checks, *queues, _admin(gate)]
+    checks = _health_checks(HEALTH_KEY, limits.HEALTH_INTERVAL_START)
+    return [core, _proxy(gate) | checks, *queues, _admin(gate)]
 
 
 def next_hop(gate: Gate) -> str:
@@ -76,8 +83,9 @@ def _resolved() -> Json:
 
 
 def _proxy(gate: Gate) -> Json:
-    endpoints = [_endpoint("127.0.0.1", gate.ports.proxy)]
-    return {**_http2_cluster(PROXY, endpoints), "type": "STATIC"}
+    endpoint = _endpoint("127.0.0.1", gate.ports.proxy)
+    endpoint["endpoint"]["health_check_config"] = {"port_value": gate.ports.egress}
+    return {**_http2_cluster(PROXY, [endpoint]), "type": "STATIC"}
 
 
 def _queue(name: str, port: int, *, at_once: int) -> Json:
@@ -170,7 +178,8 @@ def _unreachable() -> Json:
     }
 
 
-def _health_checks(key: str) -> Json:
+def _health_checks(key: str, before_traffic: float) -> Json:
+    """Read `key`, every `before_traffic` seconds before the cluster has carried any request."""
     interval = f"{limits.HEALTH_INTERVAL}s"
     unhealthy = f"{limits.HEALTH_INTERVAL_UNHEALTHY}s"
     return {
@@ -178,9 +187,8 @@ def _health_checks(key: str) -> Json:
             {
                 "timeout": f"{limits.HEALTH_TIMEOUT}s",
                 "interval": interval,
-                # The first two again, for a cluster that nobody has sent to: each is a minute
-                # if not given.
-                "no_traffic_interval": unhealthy,
+                # For a cluster that nobody has sent to; each is a minute if not given.
+                "no_traffic_interval": f"{before_traffic}s",
                 "no_traffic_healthy_interval": interval,
                 "unhealthy_interval": unhealthy,
                 "unhealthy_edge_interval": unhealthy,
@@ -188,7 +196,8 @@ def _health_checks(key: str) -> Json:
                 "healthy_threshold": 1,
                 "unhealthy_threshold": limits.HEALTH_FAILURES,
                 "http_health_check": {
-                    "path": "/etcdserverpb.KV/Range",
+                    "host": HEALTH_AUTHORITY,
+                    "path": RANGE.path,
                     "method": "POST",
                     "codec_client_type": "HTTP2",
                     "request_headers_to_add": [

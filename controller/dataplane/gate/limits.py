@@ -62,10 +62,15 @@ allows no pings without a stream and ends such a connection with the third."""
 DOWNSTREAM_KEEPALIVE: Final = 60
 """Between pings to clients, so that the connections of a node that died are given back."""
 
-LIFE: Final = 1800
+LIFE: Final = 600
 """After this a client's connection takes no new streams, so that clients spread over new pods
-again. With mutual TLS a stream, too, ends after this, and an etcd client opens it anew where it
-was: a CA or client that was removed counts no longer than twice this."""
+again, and one that is not let in any more calls no longer. A handshake takes 1 ms."""
+STREAM_LIFE: Final = 1380
+"""With mutual TLS a watch or keep-alive ends after this, and an etcd client opens it anew where it
+was: with `LIFE` before it, 33 minutes are how long one that is not let in any more may still see
+changes. A watch that is quiet hears every 10 to 11 minutes where it is, counted for its stream
+(etcd's --watch-progress-notify-interval), so it ends soon after the second time: where it was has
+hardly been compacted since. A shorter one would never hear it."""
 STREAM_IDLE: Final = 30
 """Of a request that is not a watch or a lease's keep-alive: who reads nothing for so long makes
 room for who waits. etcd itself ends one after 7 s."""
@@ -89,8 +94,10 @@ HEALTH_INTERVAL_UNHEALTHY: Final = 2
 HEALTH_FAILURES: Final = 3
 """In a row make a pod unready: one slow moment of the core must not take all endpoints away."""
 HEALTH_TIMEOUT: Final = 3
-"""For such a read. Envoy opens its listeners after the first one, which in mode Proxy has to fail,
-because it goes through the egress: so this is also what a pod takes longer to start."""
+"""For such a read."""
+HEALTH_INTERVAL_START: Final = 0.25
+"""Between two checks in mode Proxy until grpc-proxy has been connected to for the first time;
+none of these leaves the pod."""
 
 LEASE_TTL: Final = 172_800
 """Seconds, two days. API servers grant an hour for events, OAuth servers a day for tokens; etcd

@@ -29,17 +29,15 @@ _ROUTER: Final = {
 
 def ingress(gate: Gate) -> Json:
     """Return the listener for the storage's clients."""
-    tls = {} if gate.client_sans is None else {"transport_socket": towards_clients(gate)}
+    tls = {"transport_socket": towards_clients(gate)} if gate.tls else {}
     filters = [
         stats.per_method(allowed(gate)),
         bandwidth.http_filter(),
         *leases.filters(),
         _ROUTER,
     ]
-    # A connection's end is announced, and requests that crossed the announcement are served.
-    life = {"max_connection_duration": f"{limits.LIFE}s"}
-    manager = _manager(INGRESS, routes.of_clients(gate), filters)
-    manager["common_http_protocol_options"] = life
+    manager = _manager(INGRESS, [routes.of_clients(gate)], filters)
+    manager["common_http_protocol_options"] = _life(gate)
     return {
         "name": INGRESS,
         "address": socket_address(gate.address, gate.ports.ingress),
@@ -62,6 +60,16 @@ def egress(gate: Gate) -> Json:
     }
 
 
+def _life(gate: Gate) -> Json:
+    # A connection's end is announced, and requests that crossed the announcement are served.
+    connection = {"max_connection_duration": f"{limits.LIFE}s"}
+    if not gate.tls:
+        return connection
+    # Here and not on the routes, where it would be told to the core as the request's deadline: if
+    # it is the core that ends a watch for that, etcd's client takes it for the end of all.
+    return {**connection, "max_stream_duration": f"{limits.STREAM_LIFE}s"}
+
+
 def _connection_limit() -> Json:
     message = "envoy.extensions.filters.network.connection_limit.v3.ConnectionLimit"
     return {
@@ -77,7 +85,7 @@ def _network_filter(manager: Json) -> Json:
     }
 
 
-def _manager(name: str, virtual_host: Json, filters: list[Json]) -> Json:
+def _manager(name: str, virtual_hosts: list[Json], filters: list[Json]) -> Json:
     return typed(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=name,
@@ -92,7 +100,7 @@ def _manager(name: str, virtual_host: Json, filters: list[Json]) -> Json:
         skip_xff_append=True,
         generate_request_id=False,
         server_header_transformation="PASS_THROUGH",
-        route_config={"name": name, "virtual_hosts": [virtual_host]},
+        route_config={"name": name, "virtual_hosts": virtual_hosts},
         http_filters=filters,
     )
 

@@ -45,8 +45,11 @@ class Method:
         return f"/{self.service}/{self.name}"
 
 
+RANGE: Final = Method("etcdserverpb.KV", "Range", queue=READS, lists=True)
+"""Every read of keys; health checks are such ones, too."""
+
 _EVERYWHERE: Final = (
-    Method("etcdserverpb.KV", "Range", queue=READS, lists=True),
+    RANGE,
     Method("etcdserverpb.KV", "Put", queue=WRITES),
     Method("etcdserverpb.KV", "DeleteRange", queue=WRITES, lists=True),
     Method("etcdserverpb.KV", "Txn", queue=WRITES, lists=True),

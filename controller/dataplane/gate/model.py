@@ -42,7 +42,7 @@ class Folders:
     core: str = "/etc/gate/core"
     """`ca.pem` and, of our client pair towards the core, `tls.crt` and `tls.key`."""
     serving: str = "/etc/gate/serving"
-    """The serving pair, `tls.crt` and `tls.key`, and the clients' CA bundle `ca.crt`."""
+    """What `pair_file` and `clients_file` made, by the names PAIR_FILE and CLIENTS_FILE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,8 @@ class Gate:
     """At least one, with port, all http:// or all https://."""
     drain_token: str
     """The secret part of the drain route's path."""
-    client_sans: tuple[str, ...] | None = None
-    """The URI SANs of the clients that mutual TLS lets in, `()` for nobody; None: plain."""
+    tls: bool = False
+    """Whether clients come by mutual TLS; who is let in stands in the folder `serving`."""
     ports: Ports = Ports()
     folders: Folders = Folders()
     address: str = "0.0.0.0"  # noqa: S104 a Service reaches a pod by whatever address it has

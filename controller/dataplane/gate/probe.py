@@ -1,4 +1,4 @@
-"""The listener for the kubelet and the metrics scraper: four paths of Envoy's administration.
+"""The listener for the kubelet and the metrics scraper: what is asked of Envoy's administration.
 
 Nothing else of the administration can be reached, and the drain only by who knows the token.
 """
@@ -13,9 +13,12 @@ READY_PATH: Final = "/ready"
 """200 while reads through to the core succeed, else 503."""
 LIVE_PATH: Final = "/live"
 METRICS_PATH: Final = "/metrics"
+CERTS_PATH: Final = "/certs"
+"""The certificates that are in use now, on both sides: serials, names and times, no keys."""
 
 ADMIN_DRAIN_PATH: Final = "/drain_listeners?graceful&inboundonly&skip_exit"
 ADMIN_METRICS_PATH: Final = "/stats/prometheus"
+ADMIN_CERTS_PATH: Final = "/certs"
 
 _PROBE: Final = "probe"
 _FILTERS: Final = "envoy.extensions.filters.http"
@@ -72,11 +75,16 @@ def probe(gate: Gate) -> Json:
 
 def _virtual_host(gate: Gate) -> Json:
     live = {"match": only("GET", LIVE_PATH), "direct_response": {"status": 200}}
-    metrics = {
-        "match": only("GET", METRICS_PATH),
-        "route": {"cluster": ADMIN, "prefix_rewrite": ADMIN_METRICS_PATH, "timeout": "10s"},
+    metrics = _administration(METRICS_PATH, ADMIN_METRICS_PATH)
+    certs = _administration(CERTS_PATH, ADMIN_CERTS_PATH)
+    return {"name": _PROBE, "domains": ["*"], "routes": [live, metrics, certs, _drain(gate)]}
+
+
+def _administration(path: str, asked: str) -> Json:
+    return {
+        "match": only("GET", path),
+        "route": {"cluster": ADMIN, "prefix_rewrite": asked, "timeout": "10s"},
     }
-    return {"name": _PROBE, "domains": ["*"], "routes": [live, metrics, _drain(gate)]}
 
 
 def _drain(gate: Gate) -> Json:

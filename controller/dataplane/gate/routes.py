@@ -5,10 +5,10 @@ One expression over all paths would exceed the size of program that Envoy takes.
 
 from typing import Final
 
-from controller.dataplane.gate import bandwidth, leases, limits
-from controller.dataplane.gate.clusters import next_hop
-from controller.dataplane.gate.methods import LEASE_GRANT, Method, allowed
-from controller.dataplane.gate.model import CORE, Gate, Json, only, typed
+from controller.dataplane.gate import bandwidth, leases
+from controller.dataplane.gate.clusters import HEALTH_AUTHORITY, next_hop
+from controller.dataplane.gate.methods import LEASE_GRANT, RANGE, Method, allowed
+from controller.dataplane.gate.model import CORE, PROXY, Gate, Json, only, typed
 
 REFUSAL: Final = "this call does not pass the gate"
 """The message of the Unimplemented that a client gets."""
@@ -19,10 +19,9 @@ _REFUSED: Final = {"status": 404, "body": {"inline_string": REFUSAL}}
 
 def of_clients(gate: Gate) -> Json:
     """Return the ingress's virtual host."""
-    life = "" if gate.client_sans is None else f"{limits.LIFE}s"
     return _virtual_host(
         [
-            _route(method, method.queue or next_hop(gate), life=life) | _own_filters(method)
+            _route(method, method.queue or next_hop(gate)) | _own_filters(method)
             for method in allowed(gate)
         ]
     )
@@ -34,9 +33,17 @@ def _own_filters(method: Method) -> Json:
     return bandwidth.on_route() if method.lists else {}
 
 
-def of_egress(gate: Gate) -> Json:
-    """Return the egress's virtual host."""
-    return _virtual_host([_route(method, CORE) for method in allowed(gate)])
+def of_egress(gate: Gate) -> list[Json]:
+    """Return the egress's virtual hosts: the core's, and in mode Proxy that of health checks."""
+    core = _virtual_host([_route(method, CORE) for method in allowed(gate)])
+    return [core] if gate.direct else [core, _readiness()]
+
+
+def _readiness() -> Json:
+    """Lead health checks to grpc-proxy, with connections and bounds apart from the clients'."""
+    route = _route(RANGE, PROXY)
+    route["route"]["priority"] = "HIGH"
+    return {"name": HEALTH_AUTHORITY, "domains": [HEALTH_AUTHORITY], "routes": [route]}
 
 
 def _virtual_host(routes: list[Json]) -> Json:
@@ -48,13 +55,11 @@ def _virtual_host(routes: list[Json]) -> Json:
     }
 
 
-def _route(method: Method, cluster: str, *, life: str = "") -> Json:
+def _route(method: Method, cluster: str) -> Json:
     # `timeout` would bound a whole answer, a large list's too: the idle time bounds a dead one.
     action: Json = {"cluster": cluster, "timeout": "0s"}
     if method.streams:
         action["idle_timeout"] = "0s"
-        if life:
-            action["max_stream_duration"] = {"max_stream_duration": life}
     return {"match": {**only("POST", method.path), "grpc": {}}, "route": action}
 
 

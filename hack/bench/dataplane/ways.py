@@ -13,7 +13,7 @@ from typing import Literal
 from controller.core import user_name
 from controller.dataplane.gate import Gate
 from hack.cluster.process import Process
-from hack.dataplane import BareProxy, CoreEtcd, Etcdctl, GatePod, Tenant
+from hack.dataplane import BareProxy, CoreEtcd, Etcdctl, GatePod
 from hack.dataplane.programs import Programs
 
 STRAIGHT = "straight"
@@ -80,8 +80,7 @@ def pod_of(
 ) -> GatePod:
     """Describe a pod of a storage; where the core has users its own is made."""
     storage = name.lower()
-    sans = (Tenant.URI,) if core.tls else None
-    gate = Gate(storage, mode, core.auth, core.urls, "token", sans)
+    gate = Gate(storage, mode, core.auth, core.urls, "token", core.tls)
     files = None
     if core.auth:
         files = core.certificates.files(core.add_user(user_name(storage), f"/{storage}/"))

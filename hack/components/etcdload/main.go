@@ -11,6 +11,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"flag"
 	"log"
@@ -18,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"go.etcd.io/etcd/client/pkg/v3/transport"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
@@ -30,9 +32,21 @@ const (
 func main() {
 	endpoint := flag.String("endpoint", "", "URL of the etcd")
 	prefix := flag.String("prefix", "load/", "of all keys that are used here, with a slash at its end")
+	// As the API server has it: the pair is read for each connection, the CA once.
+	var files transport.TLSInfo
+	flag.StringVar(&files.TrustedCAFile, "cacert", "", "file with the CA of an https endpoint")
+	flag.StringVar(&files.CertFile, "cert", "", "file with the client certificate")
+	flag.StringVar(&files.KeyFile, "key", "", "file with its key")
 	flag.Parse()
 	journal := newJournal()
 	load := &load{endpoint: *endpoint, prefix: *prefix, journal: journal}
+	if files.TrustedCAFile != "" {
+		config, err := files.ClientConfig()
+		if err != nil {
+			log.Fatal(err)
+		}
+		load.tls = config
+	}
 	if err := load.run(); err != nil {
 		log.Fatal(err)
 	}
@@ -45,6 +59,8 @@ type load struct {
 	endpoint string
 	prefix   string
 	journal  *journal
+	// tls is nil for a plain endpoint.
+	tls *tls.Config
 }
 
 // worker is one loop: what it does in a round, and how long it rests in between.
@@ -98,6 +114,7 @@ func (l *load) dial() (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{
 		Endpoints:   []string{l.endpoint},
 		DialTimeout: requestTimeout,
+		TLS:         l.tls,
 		// As the API server has them.
 		DialKeepAliveTime:    30 * time.Second,
 		DialKeepAliveTimeout: 10 * time.Second,

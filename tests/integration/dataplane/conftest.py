@@ -10,7 +10,7 @@ import pytest
 
 from controller.core.identity import user_name
 from controller.dataplane.gate import Gate
-from hack.dataplane import BareProxy, CoreEtcd, GatePod, Tenant, programs
+from hack.dataplane import BareProxy, CoreEtcd, GatePod, programs
 from hack.dataplane.programs import Programs
 
 DRAIN_TOKEN = "only-the-kubelet-knows"
@@ -55,8 +55,7 @@ def running_pods(folder: Path, data_plane: Programs) -> Iterator[MakePod]:
         def make(
             core: CoreEtcd, storage: str, mode: Mode = "Proxy", *, tls: bool = False
         ) -> GatePod:
-            sans = (Tenant.URI,) if tls else None
-            gate = Gate(storage, mode, core.auth, core.urls, DRAIN_TOKEN, sans)
+            gate = Gate(storage, mode, core.auth, core.urls, DRAIN_TOKEN, tls)
             files = core_files(core, storage)
             pod = GatePod(folder / str(len(made)), data_plane, gate, core=files)
             made.append(pod)

@@ -13,6 +13,8 @@ from tests.integration.dataplane.conftest import MakePod
 from tests.support.eventually import eventually
 from tests.support.tcpproxy import TcpProxy
 
+pytestmark = pytest.mark.long
+
 GAPS = (0.0, 0.0, 1.0, 4.0, 8.0)
 """Seconds between a client's writes; the longest gap is nearly all of the drain."""
 

@@ -17,6 +17,8 @@ from tests.integration.dataplane.test_gate_members import follower
 from tests.support.etcdrpc import OK, Connection, Endpoint, Stream
 from tests.support.eventually import eventually
 
+pytestmark = pytest.mark.long
+
 PUT = "/etcdserverpb.KV/Put"
 RANGE = "/etcdserverpb.KV/Range"
 WATCH = "/etcdserverpb.Watch/Watch"

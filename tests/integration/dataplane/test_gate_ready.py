@@ -2,11 +2,15 @@
 
 from http.client import HTTPException
 
+import pytest
+
 from controller.core.identity import user_name
-from controller.dataplane.gate import LIVE_PATH, READY_PATH
-from hack.dataplane import GatePod, answers
+from controller.dataplane.gate import LIVE_PATH, METRICS_PATH, READY_PATH
+from hack.dataplane import CoreEtcd, GatePod, answers
 from tests.integration.dataplane.conftest import MakeCore, MakePod
 from tests.support.eventually import eventually
+
+pytestmark = pytest.mark.long
 
 PATIENCE = 60.0
 """Seconds for a change to be seen; some health checks have to fail first."""
@@ -19,6 +23,27 @@ def ready(pod: GatePod) -> bool:
         assert " 503 " in str(error)  # noqa: PT017 any other answer is a failure of the test
         return False
     return True
+
+
+def proxy_connections(pod: GatePod) -> float:
+    """Return how many the gate has tried to open."""
+    try:
+        text = answers.get(pod.url(METRICS_PATH))
+    except OSError:
+        return 0  # its listeners are not open yet
+    name = 'envoy_cluster_upstream_cx_total{envoy_cluster_name="proxy"}'
+    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name))
+
+
+def test_a_pod_is_not_ready_before_its_sidecar_is(plain_core: CoreEtcd, make_pod: MakePod) -> None:
+    pod = make_pod(plain_core, "sidecar")
+    assert pod.proxy is not None
+    pod.stop(grace=0)
+    pod.envoy.start()
+    eventually(lambda: proxy_connections(pod) > 0, within=PATIENCE)
+    assert not ready(pod)
+    pod.proxy.start()
+    eventually(lambda: ready(pod), within=PATIENCE)
 
 
 def test_a_pod_whose_reads_are_denied_is_not_ready_until_they_are_not(

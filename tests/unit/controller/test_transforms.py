@@ -12,15 +12,16 @@ FILE = f"{CONFIG_ANNOTATIONS}envoy.json"
 
 
 def test_a_pod_keeps_whose_it_is_and_how_it_is() -> None:
-    seen = pod("a", status={"containerStatuses": [{"name": "gate"}], "podIP": "10.0.0.1"})
+    told = {"containerStatuses": [{"name": "gate"}], "podIP": "10.0.0.1"}
+    seen = pod("a", status={**told, "hostIP": "10.1.0.1"})
     before = deepcopy(seen)
     seen["metadata"] |= {"annotations": {FILE: "x" * 9999}, "managedFields": [{}]}
     seen["spec"] = {"containers": []}
     kept = slim_pod(seen)
     assert kept["metadata"] == before["metadata"]
-    assert kept["status"] == {
-        name: before["status"][name] for name in ("phase", "conditions", "containerStatuses")
-    }
+    assert (
+        kept["status"] == {name: before["status"][name] for name in ("phase", "conditions")} | told
+    )
     assert set(kept) == {"apiVersion", "kind", "metadata", "status"}
 
 

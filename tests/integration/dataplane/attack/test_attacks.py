@@ -9,6 +9,8 @@ from tests.attack.scene import Scene, describe, refused, works
 from tests.integration.dataplane.attack.conftest import MakeScene
 from tests.support.etcdrpc import UNIMPLEMENTED, Schema
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module", params=PLACES, ids=str)
 def scene(request: pytest.FixtureRequest, make_scene: MakeScene) -> Scene:

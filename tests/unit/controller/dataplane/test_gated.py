@@ -14,6 +14,7 @@ from tests.support.objects import CORE, FACTS, IMAGES, NAMESPACE, PLANE, desired
 PLAIN = dataclasses.replace(
     PLANE, core=dataclasses.replace(CORE, urls=("http://a:2379", "http://b:2379"))
 )
+WITH_TLS = dataclasses.replace(FACTS, tls=True)
 WITH_USERS = dataclasses.replace(FACTS, auth=True, users=True)
 
 
@@ -55,7 +56,7 @@ def test_the_selectors_are_the_storage_label_alone_and_the_pods_carry_it() -> No
 
 @pytest.mark.parametrize("made_by", [PLANE, PLAIN])
 @pytest.mark.parametrize("mode", ["Proxy", "Direct"])
-@pytest.mark.parametrize("facts", [FACTS, WITH_USERS])
+@pytest.mark.parametrize("facts", [FACTS, WITH_USERS, WITH_TLS])
 def test_no_field_is_empty_or_null_which_the_server_would_drop(
     made_by: GatedDataPlane, mode: str, facts: Facts
 ) -> None:
@@ -93,6 +94,7 @@ def test_the_revision_moves_with_the_template_and_with_nothing_else() -> None:
         revision(facts=dataclasses.replace(FACTS, drain_token="f" * 32)),
         revision(facts=dataclasses.replace(FACTS, users=True)),
         revision(facts=WITH_USERS),
+        revision(facts=WITH_TLS),
         revision(mode="Direct"),
     ]
     assert len({revision(), *others}) == len(others) + 1
@@ -111,8 +113,6 @@ def test_only_the_template_carries_the_revision() -> None:
     ("spec", "says"),
     [
         ({"mode": "Fast"}, "no mode Fast"),
-        ({"caCertConfigMap": [{"name": "a", "namespace": "b"}]}, "TLS"),
-        ({"clientCertSecret": [{"name": "a", "namespace": "b"}]}, "TLS"),
         ({"reclaimPolicy": "Delete"}, "reclaimPolicy Delete"),
     ],
 )
@@ -126,3 +126,10 @@ def test_what_it_cannot_do_is_refused_and_never_done_in_part(
 def test_what_it_can_do(mode: str) -> None:
     assert PLANE.unsupported(read(mode=mode)) is None
     assert PLANE.unsupported(read(mode=mode, serverCACert=[{"name": "a"}])) is None
+    listed = [{"name": "a", "namespace": "b"}]
+    assert PLANE.unsupported(read(mode=mode, clientCertSecret=listed)) is None
+
+
+def test_the_endpoint_says_whether_there_is_tls() -> None:
+    desired = desired_of(facts=WITH_TLS)
+    assert desired.endpoint == "https://etcd-etcd-name.kube-apiserver-storage.svc:2379"

@@ -2,7 +2,14 @@
 
 import pytest
 
-from controller.dataplane.names import OWNED, labels, object_name, selector, storage_of
+from controller.dataplane.names import (
+    OWNED,
+    labels,
+    object_name,
+    selector,
+    serving_secret,
+    storage_of,
+)
 from controller.ownership import STORAGE_LABEL
 from controller.pki.coreetcd import (
     AUTHORITY_SECRET,
@@ -11,6 +18,7 @@ from controller.pki.coreetcd import (
     ROOT_SECRET,
     SERVING_SECRET,
 )
+from controller.pki.trustsecret import authority_secret
 from controller.resources import REPLICA_SETS, SECRETS, SERVICES
 from informers import Resource
 from tests.support.objects import read
@@ -26,6 +34,13 @@ def test_the_names_are_the_originals() -> None:
     assert object_name(REPLICA_SETS, "a") == "etcd-rs-a"
     assert object_name(SERVICES, "a") == "etcd-a"
     assert object_name(SECRETS, "a") == "etcd-user-a"
+
+
+@pytest.mark.parametrize("name", ["a", "serving-a", "user-a", "ca-a", "a" * 58])
+def test_each_secret_of_a_storage_leads_back_to_it(name: str) -> None:
+    secrets = {object_name(SECRETS, name), serving_secret(name), authority_secret(name)}
+    assert len(secrets) == 3
+    assert {storage_of(SECRETS, secret) for secret in secrets} == {name}
 
 
 def test_no_pair_has_the_name_of_what_the_core_is_reached_with() -> None:

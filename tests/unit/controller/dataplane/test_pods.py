@@ -115,6 +115,24 @@ def test_the_pair_is_the_shared_one_or_the_storages_own(
     assert [item["path"] for item in pair["secret"]["items"]] == ["tls.crt", "tls.key"]
 
 
+@pytest.mark.parametrize("core", [CORE, PLAIN])
+def test_with_tls_the_gate_reads_the_serving_pair_and_its_clients(core: CoreEtcd) -> None:
+    found = template(core, facts=dataclasses.replace(FACTS, tls=True))
+    mounts = {m["name"]: m["mountPath"] for m in containers(found)["gate"]["volumeMounts"]}
+    assert mounts["serving"] == FOLDERS.serving
+    assert set(volumes(found)) == set(mounts)
+    secret = volumes(found)["serving"]["secret"]
+    assert secret["secretName"] == "etcd-serving-etcd-name"
+    # Whoever gets into the container finds no more than the gate needs.
+    assert {item["key"] for item in secret["items"]} == {"pair.pb", "clients.json"}
+    assert all(item["key"] == item["path"] for item in secret["items"])
+    gate = gates.Gate(
+        "etcd-name", "Proxy", False, core.urls, FACTS.drain_token, tls=True, folders=FOLDERS
+    )
+    config = found["metadata"]["annotations"][f"{CONFIG_ANNOTATIONS}{gates.CONFIG_FILE}"]
+    assert config == gates.files(gate)[gates.CONFIG_FILE]
+
+
 def test_a_core_without_tls_needs_no_certificates() -> None:
     found = template(PLAIN)
     assert set(volumes(found)) == {"config"}

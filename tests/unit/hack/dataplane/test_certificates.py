@@ -51,5 +51,6 @@ def test_a_tenants_client_is_told_by_its_uri_alone(tmp_path: Path) -> None:
     assert uris(pair) == [Tenant.URI]
     assert common_names(pair) == []
     assert uris(tenant.client("urn:other")) == ["urn:other"]
-    assert tenant.files()["ca.crt"] == tenant.authority.cert_pem
-    assert tenant.files()["tls.crt"] != tenant.files()["tls.crt"]
+    assert Tenant.URI in tenant.files()["clients.json"].decode()
+    assert Tenant.URI not in tenant.files("urn:other")["clients.json"].decode()
+    assert tenant.files()["pair.pb"] != tenant.files()["pair.pb"]

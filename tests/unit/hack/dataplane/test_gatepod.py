@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from controller.dataplane import grpcproxy
 from controller.dataplane.gate import Gate, Ports, arguments, drain_path
 from hack.cluster.process import Process
-from hack.dataplane import GatePod, Tenant, answers
+from hack.dataplane import GatePod, answers
 from hack.dataplane.gatepod import POD_ADDRESS, localised
 from hack.dataplane.programs import Programs
 from tests.unit.hack.dataplane.conftest import given
@@ -55,7 +56,7 @@ def test_who_is_let_in_by_tls(tmp_path: Path, noting: Programs) -> None:
     pod = GatePod(
         tmp_path / "tls",
         noting,
-        replace(DIRECT, client_sans=(Tenant.URI,), core_urls=("https://127.0.0.1:1",)),
+        replace(DIRECT, tls=True, core_urls=("https://127.0.0.1:1",)),
         core={"ca.pem": b"ca", "tls.crt": b"cert", "tls.key": b"key"},
     )
     try:
@@ -66,7 +67,8 @@ def test_who_is_let_in_by_tls(tmp_path: Path, noting: Programs) -> None:
     assert len(pod.etcdctl().tls) == 3
     folder = tmp_path / "tls"
     assert (folder / "core" / "ca.pem").read_bytes() == b"ca"
-    assert (folder / "serving" / "ca.crt").read_bytes() == pod.tenant.authority.cert_pem
+    ca = pod.tenant.authority.cert_pem.decode()
+    assert json.dumps(ca) in (folder / "serving" / "clients.json").read_text()
 
 
 def test_the_hook_comes_before_the_ends(

@@ -3,7 +3,7 @@ from pathlib import Path
 
 from controller.core import Access
 from controller.dataplane.gate import Gate
-from hack.dataplane import CoreEtcd, GatePod, Tenant
+from hack.dataplane import CoreEtcd, GatePod
 from hack.dataplane.keyvalue import KeyValue, access_of_core, access_of_pod
 from hack.dataplane.programs import Programs
 from tests.support.keyvalueserver import serving
@@ -31,7 +31,7 @@ def test_the_way_to_a_pod(tmp_path: Path, noting: Programs) -> None:
     gate = Gate("a", "Direct", auth=True, core_urls=("https://127.0.0.1:1",), drain_token="secret")
     plain = GatePod(tmp_path / "plain", noting, gate)
     assert access_of_pod(plain) == Access((plain.endpoint,))
-    pod = GatePod(tmp_path / "tls", noting, replace(gate, client_sans=(Tenant.URI,)))
+    pod = GatePod(tmp_path / "tls", noting, replace(gate, tls=True))
     access = access_of_pod(pod)
     assert (access.urls, access.ca_pem) == ((pod.endpoint,), pod.tenant.authority.cert_pem)
     assert access.cert_pem is not None

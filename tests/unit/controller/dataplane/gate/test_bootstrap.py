@@ -21,7 +21,7 @@ gates = st.builds(
         lambda drawn: tuple(f"{drawn[0]}://{host}:2379" for host in drawn[1])
     ),
     drain_token=st.from_regex(r"[a-z0-9]{32}", fullmatch=True),
-    client_sans=st.none() | st.lists(st.just("urn:a"), max_size=2).map(tuple),
+    tls=st.booleans(),
 )
 
 
@@ -50,7 +50,7 @@ def test_what_is_the_pods_own_is_bound_to_loopback(make_gate: MakeGate) -> None:
     [
         ({}, set()),
         ({"core_urls": ("https://c:1",)}, {"core-pair.json", "core-ca.json"}),
-        ({"client_sans": ()}, {"serving-pair.json", "serving-ca.json"}),
+        ({"tls": True}, set()),
     ],
 )
 def test_secrets_have_files_where_tls_is_used(
@@ -67,7 +67,7 @@ def test_there_are_three_listeners(make_gate: MakeGate, mode: str) -> None:
 
 def test_the_administration_takes_what_the_probe_sends_and_no_more(make_gate: MakeGate) -> None:
     allowed = bootstrap(make_gate())["admin"]["allow_paths"]
-    paths = ["/drain_listeners?graceful&inboundonly&skip_exit", "/stats/prometheus"]
+    paths = ["/drain_listeners?graceful&inboundonly&skip_exit", "/stats/prometheus", "/certs"]
     assert [path["exact"] for path in allowed] == paths
 
 

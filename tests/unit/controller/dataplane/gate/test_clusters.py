@@ -77,9 +77,20 @@ def test_the_key_that_is_read_is_the_storages_own(name: str) -> None:
 
 
 def test_a_quiet_cluster_is_asked_as_often(make_gate: MakeGate) -> None:
-    check = health(make_gate())
+    check = health(make_gate(mode="Direct", auth=True))
     assert check["no_traffic_healthy_interval"] == check["interval"]
     assert check["no_traffic_interval"] == check["unhealthy_interval"]
+
+
+def test_the_first_check_of_the_proxy_need_not_time_out(make_gate: MakeGate) -> None:
+    gate = make_gate()
+    [assigned] = by_name(gate)["proxy"]["load_assignment"]["endpoints"]
+    [endpoint] = [each["endpoint"] for each in assigned["lb_endpoints"]]
+    # Nobody listens there before the first check.
+    assert endpoint["health_check_config"] == {"port_value": gate.ports.egress}
+    check = health(gate)
+    assert check["no_traffic_healthy_interval"] == check["interval"]
+    assert check["no_traffic_interval"] == f"{limits.HEALTH_INTERVAL_START}s"
 
 
 def test_each_url_is_reached_with_tls_of_its_own(make_gate: MakeGate) -> None:

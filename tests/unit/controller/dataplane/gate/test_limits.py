@@ -18,6 +18,12 @@ def test_every_connection_is_told_of_a_drain_before_its_end() -> None:
     assert limits.DRAIN_GRACE < limits.DRAIN_SECONDS / 3
 
 
+def test_a_watch_hears_where_it_is_shortly_before_it_ends() -> None:
+    # etcd says so every 10 minutes, and up to a tenth later.
+    last = 2 * 10 * 60, 2 * 11 * 60
+    assert last[1] < limits.STREAM_LIFE < last[0] + 5 * 60
+
+
 def test_clients_that_use_up_their_connections_keep_nobody_else_out() -> None:
     assert limits.ALL_CONNECTIONS >= 2 * limits.CONNECTIONS
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from controller.dataplane.gate import limits
 from controller.dataplane.gate.listeners import STRIPPED, egress, ingress
 from tests.unit.controller.dataplane.gate.conftest import MakeGate
 
@@ -40,13 +41,12 @@ def test_a_drain_of_the_inbound_leaves_the_egress_alone(make_gate: MakeGate) -> 
 
 
 def test_the_ingress_is_plain_or_mutual_tls(make_gate: MakeGate) -> None:
-    def chain(sans: tuple[str, ...] | None) -> dict[str, Any]:
-        found: dict[str, Any] = ingress(make_gate(client_sans=sans))["filter_chains"][0]
+    def chain(*, tls: bool) -> dict[str, Any]:
+        found: dict[str, Any] = ingress(make_gate(tls=tls))["filter_chains"][0]
         return found
 
-    assert "transport_socket" not in chain(None)
-    assert "transport_socket" in chain(())
-    assert "transport_socket" in chain(("urn:a",))
+    assert "transport_socket" not in chain(tls=False)
+    assert "transport_socket" in chain(tls=True)
 
 
 @pytest.mark.parametrize("which", [ingress, egress])
@@ -68,3 +68,14 @@ def test_connections_of_clients_end_some_day_and_the_proxys_do_not(make_gate: Ma
     gate = make_gate()
     assert "max_connection_duration" in manager(ingress(gate))["common_http_protocol_options"]
     assert "common_http_protocol_options" not in manager(egress(gate))
+
+
+def test_only_with_certificates_a_watch_ends_some_day_and_no_deadline_says_so(
+    make_gate: MakeGate,
+) -> None:
+    plain, secured = (make_gate(tls=tls) for tls in (False, True))
+    assert "max_stream_duration" not in manager(ingress(plain))["common_http_protocol_options"]
+    life = manager(ingress(secured))["common_http_protocol_options"]
+    assert life["max_stream_duration"] == f"{limits.STREAM_LIFE}s"
+    # A route's would be sent on as the deadline of the request, and end the client's watch.
+    assert "max_stream_duration" not in str(manager(ingress(secured))["route_config"])

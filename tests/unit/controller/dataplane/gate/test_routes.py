@@ -5,11 +5,19 @@ from typing import Any
 import pytest
 
 from controller.dataplane.gate import bandwidth, leases, limits, routes
+from controller.dataplane.gate.clusters import clusters
 from controller.dataplane.gate.methods import allowed
 from controller.dataplane.gate.model import Gate
 from tests.unit.controller.dataplane.gate.conftest import MakeGate
 
 KINDS = [("Proxy", False), ("Proxy", True), ("Direct", True), ("Direct", False)]
+
+
+def core_host(gate: Gate) -> dict[str, Any]:
+    """Return the egress's virtual host for all but health checks."""
+    host = routes.of_egress(gate)[0]
+    assert host["domains"] == ["*"]
+    return host
 
 
 def served(host: dict[str, Any]) -> list[dict[str, Any]]:
@@ -19,7 +27,7 @@ def served(host: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize(("mode", "auth"), KINDS)
 def test_every_route_is_exact_and_for_grpc(make_gate: MakeGate, mode: str, *, auth: bool) -> None:
     gate = make_gate(mode=mode, auth=auth)
-    for host in (routes.of_clients(gate), routes.of_egress(gate)):
+    for host in (routes.of_clients(gate), core_host(gate)):
         matches = [route["match"] for route in served(host)]
         assert [match["path"] for match in matches] == [m.path for m in allowed(gate)]
         for match in matches:
@@ -30,7 +38,7 @@ def test_every_route_is_exact_and_for_grpc(make_gate: MakeGate, mode: str, *, au
 @pytest.mark.parametrize(("mode", "auth"), KINDS)
 def test_what_matches_no_route_goes_nowhere(make_gate: MakeGate, mode: str, *, auth: bool) -> None:
     gate = make_gate(mode=mode, auth=auth)
-    for host in (routes.of_clients(gate), routes.of_egress(gate)):
+    for host in (routes.of_clients(gate), core_host(gate)):
         *_, last = host["routes"]
         assert last["match"] == {"prefix": "/"}
         assert last["direct_response"]["status"] == 404
@@ -56,8 +64,21 @@ def test_writes_and_reads_wait_and_nothing_else(
 
 @pytest.mark.parametrize("mode", ["Proxy", "Direct"])
 def test_nothing_waits_a_second_time(make_gate: MakeGate, mode: str) -> None:
-    host = routes.of_egress(make_gate(mode=mode, auth=True))
+    host = core_host(make_gate(mode=mode, auth=True))
     assert {route["route"]["cluster"] for route in served(host)} == {"core"}
+
+
+def test_a_health_check_alone_is_led_to_the_proxy_in_room_of_its_own(make_gate: MakeGate) -> None:
+    gate = make_gate()
+    _, readiness = routes.of_egress(gate)
+    proxy = next(cluster for cluster in clusters(gate) if cluster["name"] == "proxy")
+    [check] = [each["http_health_check"] for each in proxy["health_checks"]]
+    assert readiness["domains"] == [check["host"]]
+    [route] = readiness["routes"]
+    assert (route["match"]["path"], route["route"]["cluster"]) == (check["path"], "proxy")
+    assert route["route"]["priority"] == "HIGH"
+    # A tenant names what authority it likes, and in mode Direct the core's user hears of it.
+    assert len(routes.of_egress(make_gate(mode="Direct", auth=True))) == 1
 
 
 def by_path(gate: Gate) -> dict[str, dict[str, Any]]:
@@ -94,13 +115,6 @@ def test_watches_may_be_silent_and_nothing_else(make_gate: MakeGate) -> None:
     silent = {path for path, route in found.items() if "idle_timeout" in route["route"]}
     assert silent == {"/etcdserverpb.Watch/Watch", "/etcdserverpb.Lease/LeaseKeepAlive"}
     assert all(route["route"]["timeout"] == "0s" for route in found.values())
-
-
-def test_only_with_certificates_a_watch_ends_some_day(make_gate: MakeGate) -> None:
-    watch = "/etcdserverpb.Watch/Watch"
-    assert "max_stream_duration" not in by_path(make_gate())[watch]["route"]
-    with_tls = by_path(make_gate(client_sans=("urn:a",)))[watch]["route"]
-    assert with_tls["max_stream_duration"] == {"max_stream_duration": f"{limits.LIFE}s"}
 
 
 def test_only_what_was_certainly_not_seen_is_tried_again(make_gate: MakeGate) -> None:
