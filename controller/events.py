@@ -18,6 +18,7 @@ import structlog
 
 from controller.api.conditions import find_condition
 from controller.api.storage import EtcdStorage
+from controller.certstatus import SIGNING, Certified, news
 from controller.resources import ETCD_STORAGES, EVENTS
 from controller.status import DEPLOYED, NAME_CONFLICT
 from informers import ApiError, Client, ConnectionFailed
@@ -28,6 +29,8 @@ ETCD_STORAGE_DEPLOY_FAILURE: Final = "EtcdStorageDeployFailure"
 SYNCED: Final = "Synced"
 RESOURCE_RECLAIMED: Final = "ResourceReclaimed"
 ERR_RESOURCE_RECLAIMED: Final = "ErrResourceReclaimed"
+CERTIFICATE_RENEWED: Final = "CertificateRenewed"
+AUTHORITY_ROTATED: Final = "AuthorityRotated"
 ERR_UNKNOWN: Final = "ErrUnknown"
 IGNORED_FIELDS: Final = "IgnoredFields"
 
@@ -73,6 +76,14 @@ class Recorder(Protocol):
     """Takes events and returns at once."""
 
     def record(self, storage: Subject, event: Event) -> None: ...
+
+
+def certificate_events(certified: Certified) -> list[Event]:
+    """Return the events about what took the place of another certificate just now."""
+    return [
+        normal(AUTHORITY_ROTATED if kind == SIGNING else CERTIFICATE_RENEWED, message)
+        for kind, message in news(certified)
+    ]
 
 
 def transition_events(storage: EtcdStorage, status: Mapping[str, Any]) -> list[Event]:

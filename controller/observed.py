@@ -12,7 +12,13 @@ from controller.dataplane.rolling import pod_revision
 from controller.ownership import Claim, Conflict, claim
 from controller.plan import Create, Delete, Plan, Snapshot, Write
 from controller.resources import SERVICES
-from controller.status import AWAITING_DELETION, NAME_CONFLICT, WRITE_FAILED, Observed
+from controller.status import (
+    AWAITING_DELETION,
+    NAME_CONFLICT,
+    OBJECT_IMMUTABLE,
+    WRITE_FAILED,
+    Observed,
+)
 from controller.tenant import Tenant
 from controller.turn import Turn
 from controller.writer import is_stale
@@ -77,6 +83,13 @@ def conflict_problem(conflicts: Sequence[Conflict]) -> Problem | None:
 
 def plan_problem(plan: Plan) -> Problem | None:
     """What stands in the way of more than the plan writes."""
+    if plan.fixed:
+        names = ", ".join(f"{fixed.kind} {fixed.name}" for fixed in plan.fixed)
+        message = (
+            f"{names} is immutable or of another type, so it cannot be made what it has to be:"
+            " delete it, and it is made anew"
+        )
+        return Problem(OBJECT_IMMUTABLE, message)
     going = [(w.resource.kind, w.name) for w in plan.writes if isinstance(w, Delete)]
     going += [(awaited.kind, awaited.name) for awaited in plan.awaited]
     if going:

@@ -21,7 +21,7 @@ from controller.ownership import (
     overlay,
     with_controller,
 )
-from controller.resources import DISRUPTION_BUDGETS, NETWORK_POLICIES, REPLICA_SETS
+from controller.resources import DISRUPTION_BUDGETS, NETWORK_POLICIES, REPLICA_SETS, SECRETS
 from controller.transforms import with_contents, without_contents
 from informers import Resource
 
@@ -67,7 +67,8 @@ class Delete:
 class Evict:
     """Evict the pod `name` if it is still the one that was seen, in the state it was seen in.
 
-    A pod that the cache shows as not ready may have become ready and be needed since.
+    A pod that the cache shows as not ready may have become ready and be needed since. The writer
+    asks for it before the eviction and not by it, which would hold the disruption budget.
     """
 
     name: str
@@ -86,19 +87,29 @@ class Awaited:
     name: str
 
 
-Decision = Create | Patch | Delete | Awaited | None
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """An object of ours that has to change, and that the server lets nobody change."""
+
+    kind: str
+    name: str
+
+
+Decision = Create | Patch | Delete | Awaited | Fixed | None
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What the caches hold for one storage.
 
-    The objects of its names that are there, one of a kind, the pods of its label, and what all
-    storages share: the objects with the core's credentials.
+    The objects of its names that are there, one of a kind and the Secrets with its certificates,
+    the pods of its label, and what all storages share: the objects with the core's credentials.
     """
 
     replica_set: Mapping[str, Any] | None = None
     objects: Mapping[Resource, Mapping[str, Any]] = field(default_factory=dict)
+    authority: Mapping[str, Any] | None = None
+    serving: Mapping[str, Any] | None = None
     pods: tuple[Mapping[str, Any], ...] = ()
     core_config_map: Mapping[str, Any] | None = None
     core_secret: Mapping[str, Any] | None = None
@@ -111,6 +122,20 @@ class Plan:
 
     writes: tuple[Write, ...] = ()
     awaited: tuple[Awaited, ...] = ()
+    fixed: tuple[Fixed, ...] = ()
+
+    def followed_by(self, other: "Plan") -> "Plan":
+        """Return both plans as one."""
+        return Plan(
+            (*self.writes, *other.writes),
+            (*self.awaited, *other.awaited),
+            (*self.fixed, *other.fixed),
+        )
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether something that has to be written cannot be now."""
+        return bool(self.awaited or self.fixed)
 
     @property
     def brings_to_life(self) -> bool:
@@ -125,10 +150,15 @@ class Plan:
 
 def conflicts(storage: EtcdStorage, snapshot: Snapshot) -> tuple[Conflict, ...]:
     """Return what stands under the names of `storage` and is somebody else's."""
-    there = {**snapshot.objects, REPLICA_SETS: snapshot.replica_set}
+    there = [
+        *snapshot.objects.items(),
+        (REPLICA_SETS, snapshot.replica_set),
+        (SECRETS, snapshot.authority),
+        (SECRETS, snapshot.serving),
+    ]
     return tuple(
         describe_conflict(obj, resource.kind, storage)
-        for resource, obj in there.items()
+        for resource, obj in there
         if obj is not None and claim(obj, storage) is Claim.FOREIGN
     )
 
@@ -152,10 +182,39 @@ def plan_storage(storage: EtcdStorage, desired: Desired, snapshot: Snapshot) -> 
         ),
         _plan_replica_set(replica_set, desired.replica_set, step, storage),
     )
-    writes = tuple(d for d in decisions if isinstance(d, Create | Patch | Delete))
-    evictions = (_evict(pod["metadata"]) for pod in step.evict)
-    awaited = tuple(d for d in decisions if isinstance(d, Awaited))
-    return Plan((*writes, *evictions), awaited=awaited)
+    evictions = tuple(_evict(pod["metadata"]) for pod in step.evict)
+    return _plan(decisions).followed_by(Plan(evictions))
+
+
+def plan_secrets(
+    storage: EtcdStorage, *secrets: tuple[Mapping[str, Any] | None, Json | None]
+) -> Plan:
+    """Decide what Secrets need, each as it is and as it should be; None: it has to do."""
+    return _plan(
+        tuple(
+            plan_object(SECRETS, actual, desired, storage)
+            for actual, desired in secrets
+            if desired is not None
+        )
+    )
+
+
+def without_pods(plan: Plan) -> Plan:
+    """Return the plan as far as pods can do without what is missing: none is made, none rolled."""
+    kept = tuple(
+        write
+        for write in plan.writes
+        if not isinstance(write, Evict) and write.resource != REPLICA_SETS
+    )
+    return replace(plan, writes=kept)
+
+
+def _plan(decisions: tuple[Decision, ...]) -> Plan:
+    return Plan(
+        tuple(d for d in decisions if isinstance(d, Create | Patch | Delete)),
+        tuple(d for d in decisions if isinstance(d, Awaited)),
+        tuple(d for d in decisions if isinstance(d, Fixed)),
+    )
 
 
 def plan_suspension(storage: EtcdStorage, snapshot: Snapshot) -> Plan:
@@ -187,7 +246,10 @@ def plan_object(
     target = overlay(actual, desired)
     if resource in _WHOLE_SPECS:
         target["spec"] = desired["spec"]
-    return _mend(resource, actual, target, storage)
+    patch = _mend(resource, actual, target, storage)
+    if patch and _is_fixed(actual, patch.patch):
+        return Fixed(resource.kind, patch.name)
+    return patch
 
 
 def _mend(
@@ -200,6 +262,11 @@ def _mend(
     guard = {"resourceVersion": metadata["resourceVersion"]}
     patch["metadata"] = {**patch.get("metadata", {}), **guard}
     return Patch(resource, metadata["name"], patch, adopts=claim(actual, storage) is Claim.ORPHAN)
+
+
+def _is_fixed(actual: Mapping[str, Any], patch: Json) -> bool:
+    """Whether the server refuses the patch for good: of a Secret the type, or immutable data."""
+    return "type" in patch or ("data" in patch and bool(actual.get("immutable")))
 
 
 def _plan_replica_set(

@@ -12,18 +12,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from math import isfinite
 from typing import Any, Final
 
 from controller import events
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage, name_problem, read_storage
+from controller.certificates import CertificateLook
+from controller.certifier import Certifier
+from controller.certstatus import Certified
 from controller.consistency import ConsistencyStore
+from controller.consumers import Report
 from controller.coreusers import CoreUsers
 from controller.dataplane import CoreEtcd, DataPlane, Desired, Facts, core_problem
 from controller.dataplane.names import object_name
 from controller.dataplane.pods import drain_token
 from controller.events import Recorder
 from controller.finalizer import CoreUserFinalizer
+from controller.metrics import CertificateMetrics
 from controller.observed import (
     after_turn,
     after_writes,
@@ -32,23 +38,37 @@ from controller.observed import (
     plan_problem,
     write_problem,
 )
-from controller.plan import Delete, Patch, Plan, Snapshot, Write, conflicts, plan_suspension
+from controller.plan import (
+    Create,
+    Delete,
+    Patch,
+    Plan,
+    Snapshot,
+    Write,
+    conflicts,
+    plan_suspension,
+    without_pods,
+)
 from controller.reporting import Reporter
-from controller.resources import CONFIG_MAPS, ETCD_STORAGES, REPLICA_SETS, SECRETS
+from controller.resources import SECRETS
 from controller.rollouts import Rollouts
-from controller.status import INVALID_NAME, INVALID_SPEC, NOT_SUPPORTED, Observed
+from controller.snapshots import Snapshots
+from controller.status import INVALID_NAME, INVALID_SPEC, NOT_SUPPORTED, TLS_REQUIRED, Observed
 from controller.tenant import Tenant, without_users
 from controller.turn import Turn, held_back, take_turn
-from controller.watches import STORAGE_INDEX, Listers
+from controller.watches import Listers
 from controller.writer import EVICTION_PAUSE, EvictionBlocked, Writer
 from informers import ApiError, Client, ConnectionFailed, Resource
-from informers.errors import is_not_found
-from informers.store import Object
 
 Json = Mapping[str, Any]
 
 _NEW: Final = timedelta(minutes=1)
 """A storage of this age without a status has only just been made."""
+
+_TLS_REQUIRED: Final = (
+    "only storages with TLS are served here (flag --require-tls): list a ConfigMap in"
+    " spec.caCertConfigMap and a Secret in spec.clientCertSecret for each consumer"
+)
 
 _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 """What a drain token of ours looks like."""
@@ -56,10 +76,16 @@ _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What was seen of one storage, and what to write for it; `again` as `Tenant` has it."""
+    """What was seen of one storage, and what to write for it; `again` as `Tenant` has it.
+
+    `certificates` is None where nothing can be decided on them, or the storage has none. So many
+    writes of the plan as `secrets` says are of theirs, the first ones.
+    """
 
     snapshot: Snapshot
     tenant: Tenant
+    certificates: CertificateLook | None
+    secrets: int
     plan: Plan
     seen: Observed
     again: float | None
@@ -69,8 +95,8 @@ class _Look:
 class Reconciler:
     """Brings single storages up to date; thread safe as long as no two share a name.
 
-    `users` is None where storages have no users in the core. `rng` makes secrets: it has to be
-    one that nobody can foretell.
+    `users` is None where storages have no users in the core. With `require_tls` those that ask for
+    no TLS are refused. `rng` makes secrets: it has to be one that nobody can foretell.
     """
 
     client: Client
@@ -84,7 +110,10 @@ class Reconciler:
     now: Callable[[], datetime]
     rng: random.Random
     rollouts: Rollouts
+    certifier: Certifier
+    metrics: CertificateMetrics
     users: CoreUsers | None = None
+    require_tls: bool = False
 
     def reconcile(self, name: str) -> float | None:
         """Bring the storage `name` up to date; raises what should be tried again later.
@@ -97,61 +126,119 @@ class Reconciler:
         storage = read_storage(obj) if obj else None
         if storage is None or storage.deleting:
             self.rollouts.leave(name)
-        if storage is None or (storage.deleting and not storage.claimed):
+        if storage is None or (storage.deleting and not storage.held):
+            self.certifier.forget(name)
+            self.metrics.forget(name)
             if self.users:
                 self.users.keeper.forget(name)
             return None  # The garbage collector follows the owner references.
         if storage.deleting:
-            with self._telling(storage, Observed(None)):
+            with self._telling(storage, lambda: Observed(None)):
                 self._finalizer.work_off(storage)
             return None
         return self._bring_up_to_date(storage)
 
     def _bring_up_to_date(self, storage: EtcdStorage) -> float | None:
-        look = self._look(storage, self._snapshot(storage))
+        snapshot = self._snapshots.take(storage)
+        withdrawals = self.certifier.withdraw(storage, snapshot)
+        look = self._look(storage, snapshot, withdrawals)
         done: list[Write] = []
-        with self._telling(storage, look.seen, done):
-            look = self._with_secret(storage, look)
+
+        def see() -> Observed:
+            return self._see(storage, look, withdrawals, done)
+
+        with self._telling(storage, see):
+            look = self._with_strays(storage, look, withdrawals)
             if look.tenant.claims:
-                self._finalizer.put_on(storage)
-                return None  # The change of the storage brings it back.
+                self._finalizer.claim(storage)
+                return 0.0  # What is only in the status brings nothing back.
             if look.plan.brings_to_life and not self._exists(storage, look.plan):
                 return None
             blocked = self._carry_out(storage, look.plan, done)
-        seen = replace(after_writes(look.seen, done), eviction_blocked=blocked)
+        if look.certificates and look.certificates.awaits_service and not look.seen.problem:
+            return None  # The Service, which has just been made, brings it back.
+        seen = replace(see(), eviction_blocked=blocked)
         again = self._reporter.report(storage, seen)
-        return _soonest(EVICTION_PAUSE if blocked else None, again, look.again)
+        carried = seen.certified.carried.again if seen.certified else withdrawals.again
+        return _soonest(EVICTION_PAUSE if blocked else None, again, look.again, carried)
 
-    def _look(self, storage: EtcdStorage, snapshot: Snapshot) -> _Look:
+    def _look(self, storage: EtcdStorage, snapshot: Snapshot, withdrawals: Report) -> _Look:
         """Decide on everything that can be told before the first write."""
         tenant = self._tenant(storage, snapshot)
+        certificates = self._certificates(storage, snapshot, tenant, withdrawals)
         desired = self._desired(storage, snapshot, tenant)
         turn = self._turn(storage, desired, snapshot, tenant)
         plan = turn.plan(storage, snapshot) if turn else Plan()
         if tenant.suspended:
             plan = plan_suspension(storage, snapshot)
+        secrets = self.certifier.plan(storage, snapshot, certificates, withdrawals)
+        if secrets.is_stuck:
+            certificates = None  # What is not stored is not delivered.
+        if storage.tls and not (snapshot.serving or (certificates and certificates.serving)):
+            plan = without_pods(plan)
+        plan = secrets.followed_by(plan)  # They come first: `_see` counts on it.
         seen = observe(storage, desired, snapshot, tenant)
         if turn:
             seen = after_turn(seen, turn, snapshot)
         seen = replace(seen, problem=seen.problem or plan_problem(plan))
-        again = _soonest(tenant.again, turn.again if turn else None)
-        return _Look(snapshot, tenant, plan, seen, again)
+        if not snapshot.serving and certificates and certificates.trust is None:
+            seen = replace(seen, problem=seen.problem or certificates.problem)
+        if not storage.tls:
+            seen = replace(seen, concerns=(*seen.concerns, *withdrawals.problems))
+        renewal = certificates.again if certificates else None
+        again = _soonest(tenant.again, turn.again if turn else None, renewal)
+        return _Look(snapshot, tenant, certificates, len(secrets.writes), plan, seen, again)
 
-    def _with_secret(self, storage: EtcdStorage, look: _Look) -> _Look:
-        """Look once more if there is a Secret of the pair's name that no cache of ours has.
+    def _certificates(
+        self, storage: EtcdStorage, snapshot: Snapshot, tenant: Tenant, withdrawals: Report
+    ) -> CertificateLook | None:
+        """Decide on the certificates; what is there is renewed whatever else is wrong."""
+        if not storage.tls or storage.unreadable_fields:
+            return None
+        if tenant.problem and snapshot.serving is None:
+            return None
+        return self.certifier.look(storage, snapshot, withdrawals.outcomes, self.now())
 
-        That is one that lost our label, or never had it. The name is claimed with the others, so
-        it is asked for before that as well.
+    def _see(
+        self, storage: EtcdStorage, look: _Look, withdrawals: Report, done: Sequence[Write]
+    ) -> Observed:
+        """Put together what was seen and `done`, after what is stored has been delivered.
+
+        That is done whatever became of the other writes.
         """
-        if self.users is None or SECRETS in look.snapshot.objects:
-            return look
-        if not storage.claimed and not look.tenant.claims:
-            return look
-        secret = self._get(SECRETS, object_name(SECRETS, storage.name), self.namespace)
-        if secret is None:
-            return look
-        objects = {**look.snapshot.objects, SECRETS: secret}
-        return self._look(storage, replace(look.snapshot, objects=objects))
+        stored = len(done) >= look.secrets
+        certified = self._certify(storage, look, withdrawals) if stored else None
+        return replace(after_writes(look.seen, done), certified=certified)
+
+    def _certify(self, storage: EtcdStorage, look: _Look, withdrawals: Report) -> Certified | None:
+        """Deliver what the Secrets say that are written now, and tell of what is new."""
+        if not storage.tls:
+            self.metrics.forget(storage.name)
+            if not withdrawals.outcomes:
+                self.certifier.forget(storage.name)
+            return None
+        certificates = look.certificates
+        carried = self.certifier.carry(
+            storage, look.snapshot, certificates, withdrawals, self.now()
+        )
+        certified = Certified(certificates, carried)
+        self.metrics.observe(storage, certified)
+        for event in events.certificate_events(certified):
+            self.recorder.record(storage, event)
+        return certified
+
+    def _with_strays(self, storage: EtcdStorage, look: _Look, withdrawals: Report) -> _Look:
+        """Look once more if Secrets are there, unseen by our caches, that are about to be made.
+
+        The name of the user's pair is claimed with the others, so it is asked for before that.
+        """
+        made = (w for w in look.plan.writes if isinstance(w, Create) and w.resource == SECRETS)
+        names = {write.obj["metadata"]["name"] for write in made}
+        claims = self.users and (storage.claimed or look.tenant.claims)
+        if claims and SECRETS not in look.snapshot.objects:
+            names.add(object_name(SECRETS, storage.name))
+        snapshot = self._snapshots.with_strays(storage, look.snapshot, names)
+        return look if snapshot == look.snapshot else self._look(storage, snapshot, withdrawals)
 
     def _tenant(self, storage: EtcdStorage, snapshot: Snapshot) -> Tenant:
         refusal = self._refusal(storage, snapshot)
@@ -170,6 +257,8 @@ class Reconciler:
             )
         if message := self.dataplane.unsupported(storage):
             return Problem(NOT_SUPPORTED, message)
+        if self.require_tls and not storage.tls:
+            return Problem(TLS_REQUIRED, _TLS_REQUIRED)
         shared = snapshot.core_config_map, snapshot.core_secret
         return core_problem(self.core, *shared, users=self.users is not None) or conflict_problem(
             conflicts(storage, snapshot)
@@ -188,6 +277,7 @@ class Reconciler:
         facts = Facts(
             auth=tenant.auth,
             users=tenant.users,
+            tls=storage.tls,
             drain_token=self._drain_token(snapshot.replica_set),
         )
         desired = self.dataplane.desired(storage, facts)
@@ -214,20 +304,7 @@ class Reconciler:
         age = self.now() - storage.created
         if "observedGeneration" not in storage.status and age < _NEW and not plan.adopts:
             return True
-        live = self._get(ETCD_STORAGES, storage.name, None)
-        if live is None:
-            return False
-        metadata = live["metadata"]
-        return metadata["uid"] == storage.uid and "deletionTimestamp" not in metadata
-
-    def _get(self, resource: Resource, name: str, namespace: str | None) -> Object | None:
-        """Ask the server for an object; None if it is not there."""
-        try:
-            return self.client.get(resource, name, namespace)
-        except ApiError as error:
-            if is_not_found(error):
-                return None
-            raise
+        return self._snapshots.has(storage)
 
     def _carry_out(self, storage: EtcdStorage, plan: Plan, done: list[Write]) -> str:
         """Make the writes of `plan`, noting each; returns why an eviction has to wait, or ''."""
@@ -244,30 +321,6 @@ class Reconciler:
     def _wrote(self, storage: EtcdStorage) -> Callable[[Resource, str], None]:
         return partial(self.consistency.wrote_at, storage.name)
 
-    def _snapshot(self, storage: EtcdStorage) -> Snapshot:
-        listers = self.listers
-        found = {
-            resource: lister.find(object_name(resource, storage.name), self.namespace)
-            for resource, lister in listers.owned.items()
-        }
-        objects = {resource: obj for resource, obj in found.items() if obj is not None}
-        return Snapshot(
-            replica_set=objects.pop(REPLICA_SETS, None),
-            objects=objects,
-            pods=tuple(listers.pods.by_index(STORAGE_INDEX, storage.name)),
-            **self._shared(),
-        )
-
-    def _shared(self) -> dict[str, Any]:
-        """Return what all storages hang on."""
-        wanted = {
-            "core_config_map": (CONFIG_MAPS, self.core.ca_config_map),
-            "core_secret": (SECRETS, self.core.certs_secret),
-            **({"client_ca": (SECRETS, self.users.pairs.authority_name)} if self.users else {}),
-        }
-        find = self.listers.find_shared
-        return {field: find(*what, self.namespace) for field, what in wanted.items()}
-
     def _record_reclaimed(self, storage: EtcdStorage, write: Write) -> None:
         if isinstance(write, Patch) and write.adopts:
             message = f"adopted the orphaned {write.resource.kind} {write.name}"
@@ -278,21 +331,23 @@ class Reconciler:
         self.recorder.record(storage, events.normal(events.RESOURCE_RECLAIMED, message))
 
     @contextlib.contextmanager
-    def _telling(
-        self, storage: EtcdStorage, seen: Observed, done: Sequence[Write] = ()
-    ) -> Iterator[None]:
+    def _telling(self, storage: EtcdStorage, see: Callable[[], Observed]) -> Iterator[None]:
         """Say in the status what fails meanwhile; if that fails as well, the first error counts.
 
-        What was `seen` and `done` until then is told with it.
+        What there is to `see` then is told with it.
         """
         try:
             yield
         except (ApiError, ConnectionFailed) as error:
             if problem := write_problem(error):
                 with contextlib.suppress(ApiError, ConnectionFailed):
-                    told = replace(after_writes(seen, done), problem=problem)
-                    self._reporter.report(storage, told)
+                    self._reporter.report(storage, replace(see(), problem=problem))
             raise
+
+    @property
+    def _snapshots(self) -> Snapshots:
+        client_ca = self.users.pairs.authority_name if self.users else None
+        return Snapshots(self.client, self.listers, self.core, self.namespace, client_ca)
 
     @property
     def _finalizer(self) -> CoreUserFinalizer:
@@ -307,4 +362,4 @@ class Reconciler:
 
 
 def _soonest(*times: float | None) -> float | None:
-    return min((time for time in times if time is not None), default=None)
+    return min((time for time in times if time is not None and isfinite(time)), default=None)

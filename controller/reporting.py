@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from controller import certstatus
 from controller.api.storage import EtcdStorage
 from controller.consistency import ConsistencyStore
 from controller.events import Recorder, transition_events
@@ -37,8 +38,10 @@ class Reporter:
         status = desired_status(storage, observed, now=now)
         if patch := merge_patch(storage.status, status):
             self._write(storage, status, patch)
-        overdue = overdue_at(status)
-        return (overdue - now).total_seconds() if overdue and now < overdue else None
+        certified = observed.certified
+        times = (overdue_at(status), certified and certstatus.overdue_at(certified))
+        left = [(at - now).total_seconds() for at in times if at and now < at]
+        return min(left, default=None)
 
     def _write(self, storage: EtcdStorage, status: dict[str, Any], patch: dict[str, Any]) -> None:
         guard = {"resourceVersion": storage.resource_version}

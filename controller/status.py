@@ -9,9 +9,10 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
-from controller import podstate
+from controller import certstatus, podstate
 from controller.api.conditions import Condition, Problem, find_condition, merge_conditions
-from controller.api.storage import EtcdStorage
+from controller.api.storage import CORE_USER_OWNER, EtcdStorage
+from controller.certstatus import CERTIFICATES_READY, SERVING_NEW_CERTIFICATES, Certified
 from controller.dataplane.rolling import (
     PROGRESS_DEADLINE,
     is_ready,
@@ -30,7 +31,9 @@ NOT_SUPPORTED: Final = "NotSupported"
 NAME_CONFLICT: Final = "NameConflict"
 WRITE_FAILED: Final = "WriteFailed"
 AWAITING_DELETION: Final = "AwaitingDeletion"
+OBJECT_IMMUTABLE: Final = "ObjectImmutable"
 INVALID_SPEC: Final = "InvalidSpec"
+TLS_REQUIRED: Final = "TLSRequired"
 PODS_READY: Final = "PodsReady"
 NO_POD_READY: Final = "NoPodReady"
 NOT_DEPLOYED: Final = "NotDeployed"
@@ -56,7 +59,8 @@ class Observed:
     `served` says that the Service exists and is ours; `pods` are those behind it, and `revision`
     is the one they should have. `failure` says why the ReplicaSet cannot make more of them,
     `eviction_blocked` why one could not be replaced, `queued` that none may be yet. `isolates`
-    says that the core is known to check users.
+    says that the core is known to check users. `certified` tells of the certificates; None where
+    there are none, or where what was told of them last has to do.
     """
 
     problem: Problem | None
@@ -69,6 +73,7 @@ class Observed:
     eviction_blocked: str = ""
     queued: bool = False
     isolates: bool = False
+    certified: Certified | None = None
 
 
 def desired_status(storage: EtcdStorage, observed: Observed, *, now: datetime) -> dict[str, Any]:
@@ -80,10 +85,11 @@ def desired_status(storage: EtcdStorage, observed: Observed, *, now: datetime) -
         _deployed(observed),
         _ready(storage, observed, alive, len(ready)),
         _progressing(observed, updated, rolling=len(updated) < len(alive)),
+        *([certstatus.ready(observed.certified, now)] if observed.certified else ()),
     )
     merged = partial(
         merge_conditions,
-        storage.status.get("conditions") or (),
+        _conditions(storage),
         generation=storage.generation,
         now=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
@@ -94,13 +100,31 @@ def desired_status(storage: EtcdStorage, observed: Observed, *, now: datetime) -
         "replicas": len(alive),
         "readyReplicas": len(ready),
         "updatedReplicas": len(updated),
-        "conditions": merged((*told, _degraded(observed, alive, late=late))),
+        "conditions": merged((*told, _degraded(observed, alive, now, late=late))),
     }
     if observed.served:
         status["endpoint"] = observed.endpoint
     if isolation := podstate.isolation(alive, by_core=observed.isolates):
         status["isolation"] = isolation
+    if certificates := _certificates(storage, observed, now):
+        status["certificates"] = certificates
+    if storage.claimed:
+        status[CORE_USER_OWNER] = storage.uid
     return status
+
+
+def _conditions(storage: EtcdStorage) -> list[Json]:
+    """Return those that there are, but for what a storage without TLS has no more."""
+    conditions: Sequence[Json] = storage.status.get("conditions") or ()
+    return [c for c in conditions if storage.tls or c.get("type") != CERTIFICATES_READY]
+
+
+def _certificates(storage: EtcdStorage, observed: Observed, now: datetime) -> Json:
+    if not storage.tls:
+        return {}
+    last: Json = storage.status.get("certificates") or {}
+    told = certstatus.certificates(observed.certified, now) if observed.certified else {}
+    return certstatus.with_last(told, storage) if told else last
 
 
 def overdue_at(status: Json) -> datetime | None:
@@ -142,6 +166,8 @@ def _progressing(observed: Observed, updated: Sequence[Json], *, rolling: bool) 
         return Condition(PROGRESSING, True, ROLLOUT_QUEUED, _QUEUED)
     if observed.eviction_blocked:
         return Condition(PROGRESSING, True, EVICTION_BLOCKED, observed.eviction_blocked)
+    if not rolling and observed.certified and (behind := certstatus.behind(observed.certified)):
+        return Condition(PROGRESSING, True, SERVING_NEW_CERTIFICATES, behind)
     if not rolling:
         return Condition(
             PROGRESSING, False, PODS_UP_TO_DATE, "no pod of an older revision is left"
@@ -152,13 +178,16 @@ def _progressing(observed: Observed, updated: Sequence[Json], *, rolling: bool) 
     return Condition(PROGRESSING, True, ROLLING_PODS, message)
 
 
-def _degraded(observed: Observed, alive: Sequence[Json], *, late: bool) -> Condition:
+def _degraded(
+    observed: Observed, alive: Sequence[Json], now: datetime, *, late: bool
+) -> Condition:
     """Whether somebody has to act; what passes by itself is told by the other conditions."""
     pods = podstate.stuck(alive)
     if pods is None and late and (observed.problem is None or observed.problem.passes):
         why = _without_a_ready_pod(observed, alive) or "the ReplicaSet makes none"
         pods = Problem(NO_POD_READY, f"no pod has been ready for a long time: {why}")
-    found = (observed.problem, *observed.concerns, pods)
+    certified = certstatus.problems(observed.certified, now) if observed.certified else ()
+    found = (observed.problem, *observed.concerns, *certified, pods)
     # What keeps the objects from being made is often what is wrong with the core as well.
     problems = [*dict.fromkeys(p for p in found if p is not None and not p.passes)]
     if not problems:

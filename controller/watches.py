@@ -48,8 +48,8 @@ _OURS: Final[Mapping[str, str]] = {"labelSelector": STORAGE_LABEL}
 class Listers:
     """The caches that a reconcile reads.
 
-    `owned` has those of the kinds that a storage has one object of: Secrets, by our label, only
-    where storages have users in the core. `shared` has those of single objects, by kind and name.
+    `owned` has those of the kinds that a storage has objects of, Secrets by our label. `shared`
+    has those of single objects, by kind and name.
     """
 
     storages: Lister
@@ -106,8 +106,7 @@ class Watches:
         )
         owned = {kind: self._follow_by_name(kind) for kind in OF_EVERY_STORAGE}
         owned[REPLICA_SETS].set_transform(slim_replica_set)
-        if users is not None:
-            owned[SECRETS] = self._follow_by_name(SECRETS, selectors=_OURS)
+        owned[SECRETS] = self._follow_by_name(SECRETS, selectors=_OURS)
         self._written = {ETCD_STORAGES: storages, **owned}
         pods = self._follow(PODS, by_label, selectors=_OURS, indexers={STORAGE_INDEX: by_label})
         pods.set_transform(slim_pod)

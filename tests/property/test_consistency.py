@@ -18,6 +18,7 @@ from controller.api.storage import RESERVED_NAMES, read_storage
 from controller.consistency import CacheBehind, ConsistencyStore
 from controller.dataplane.names import object_name
 from controller.events import Event, Subject
+from controller.metrics import CertificateMetrics
 from controller.ownership import controller_of
 from controller.plan import Plan, Snapshot, conflicts, plan_storage
 from controller.reconcile import Reconciler
@@ -26,6 +27,7 @@ from controller.rollouts import Rollouts
 from controller.watches import OF_EVERY_STORAGE
 from controller.writer import is_stale
 from informers import ApiError, ConnectionFailed, Resource
+from tests.support.certifying import Certifying
 from tests.support.clock import FakeClock
 from tests.support.memoryserver import WATCHED, MemoryServer
 from tests.support.objects import (
@@ -103,6 +105,8 @@ class World:
             now=lambda: datetime(2026, 1, 3, tzinfo=UTC),
             rng=KnownRandom(),
             rollouts=Rollouts(1, FakeClock(), lambda _: None),
+            certifier=Certifying().certifier,
+            metrics=CertificateMetrics(lambda: datetime(2026, 1, 3, tzinfo=UTC)),
         )
         self.server.put(CONFIG_MAPS, core_config_map())
         self.server.put(SECRETS, core_secret())

@@ -39,19 +39,21 @@ _FIRST_REVISION: Final = 100
 
 
 class Picture:
-    """What a cache holds of one kind: the truth up to some moment."""
+    """What a cache holds of one kind, or of those with our label: the truth up to some moment."""
 
-    def __init__(self, resource: Resource) -> None:
+    def __init__(self, resource: Resource, *, ours: bool = False) -> None:
         self.store = Store({STORAGE_INDEX: by_label} if resource == PODS else {})
         self.store.replace([], str(_FIRST_REVISION))
         self._transform = _TRANSFORMS.get(resource, dict)
+        self._ours = ours
         self.pending: list[tuple[str, Json]] = []
 
     def catch_up(self, steps: int | None = None) -> None:
         """Take in the next `steps` changes, or all."""
         taken, self.pending = self.pending[:steps], self.pending[len(self.pending[:steps]) :]
         for verb, obj in taken:
-            getattr(self.store, verb)(self._transform(obj))
+            gone = self._ours and not by_label(obj)
+            getattr(self.store, "delete" if gone else verb)(self._transform(obj))
 
 
 class MemoryServer:
@@ -62,8 +64,11 @@ class MemoryServer:
         self.bodies: list[Any] = []
         self.failures: dict[str, Exception] = {}
         """What writes fail with, by their name as `writes` has it, until taken out again."""
+        self.disrupted: set[str] = set()
+        """The pods for which an eviction took a disruption from the budget, failed ones too."""
         self.lagging: set[Resource] = set()
         self.pictures = {resource: Picture(resource) for resource in WATCHED}
+        self.our_secrets = Picture(SECRETS, ours=True)
         self._objects: dict[tuple[Resource, str], Json] = {}
         self._revision = _FIRST_REVISION
 
@@ -73,10 +78,11 @@ class MemoryServer:
 
     def listers(self, *, users: bool = False) -> Listers:
         of = {resource: Lister(self.pictures[resource].store, resource) for resource in WATCHED}
+        our_secrets = Lister(self.our_secrets.store, SECRETS)
         secrets = (CLIENT_CA, ROOT) if users else (CORE.certs_secret,)
         return Listers(
             storages=of[ETCD_STORAGES],
-            owned={kind: of[kind] for kind in (*OF_EVERY_STORAGE, *([SECRETS] if users else []))},
+            owned={**{kind: of[kind] for kind in OF_EVERY_STORAGE}, SECRETS: our_secrets},
             pods=of[PODS],
             shared={
                 (CONFIG_MAPS, CORE.ca_config_map): of[CONFIG_MAPS],
@@ -93,7 +99,7 @@ class MemoryServer:
         }
         there = {resource: obj for resource, obj in found.items() if obj is not None}
         pods = tuple(listers.pods.by_index(STORAGE_INDEX, name))
-        return Snapshot(there.pop(REPLICA_SETS, None), there, pods)
+        return Snapshot(there.pop(REPLICA_SETS, None), there, pods=pods)
 
     # What a test and the rest of a cluster do; none of it stands in `writes`.
 
@@ -122,7 +128,8 @@ class MemoryServer:
     def catch_up(self, *resources: Resource) -> None:
         """Let the pictures of `resources`, or all, hold the truth."""
         for resource in resources or WATCHED:
-            self.pictures[resource].catch_up()
+            for picture in self._pictures_of(resource):
+                picture.catch_up()
 
     # What the controller calls.
 
@@ -159,6 +166,8 @@ class MemoryServer:
             after = _only(subresource, before, after)
         if resource == REPLICA_SETS and after["spec"]["selector"] != before["spec"]["selector"]:
             raise _error(422, "Invalid", resource, name, "spec.selector: field is immutable")
+        if resource == SECRETS and after != {**after, **_fixed(before)}:
+            raise _error(422, "Invalid", resource, name, "field is immutable")
         return self._store(resource, after, before)
 
     def delete(
@@ -185,12 +194,18 @@ class MemoryServer:
         body: Mapping[str, Any],
         namespace: str | None = None,
         *,
+        dry_run: bool = False,
         max_retries: int = 0,  # noqa: ARG002 - nothing is tried twice here
     ) -> Json:
-        """Evict: nothing else is posted to a subresource."""
-        self._record(f"create {_kind(resource, subresource)} {name}", body)
+        """Evict: nothing else is posted to a subresource. A dry run is no write."""
         assert (resource, subresource, body["kind"]) == (PODS, "eviction", "Eviction")
+        if dry_run:
+            preconditions = body["deleteOptions"]["preconditions"]
+            _require(resource, self._find(resource, name, namespace), preconditions)
+            return {"kind": "Status", "metadata": {}, "status": "Success"}
+        self._record(f"create {_kind(resource, subresource)} {name}", body)
         obj = self._find(resource, name, namespace)
+        self.disrupted.add(name)
         _require(resource, obj, body["deleteOptions"]["preconditions"])
         if "deletionTimestamp" not in obj["metadata"]:
             meta = {**obj["metadata"], "deletionTimestamp": "2026-01-02T03:04:05Z"}
@@ -232,10 +247,14 @@ class MemoryServer:
         return {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self._revision)}}
 
     def _tell(self, resource: Resource, verb: str, obj: Json) -> None:
-        if resource in self.pictures:
-            self.pictures[resource].pending.append((verb, _copy(obj)))
+        for picture in self._pictures_of(resource):
+            picture.pending.append((verb, _copy(obj)))
             if resource not in self.lagging:
-                self.pictures[resource].catch_up()
+                picture.catch_up()
+
+    def _pictures_of(self, resource: Resource) -> list[Picture]:
+        own = [self.our_secrets] if resource == SECRETS else []
+        return [*([self.pictures[resource]] if resource in self.pictures else []), *own]
 
 
 def _copy(value: _T) -> _T:
@@ -262,6 +281,12 @@ def _only(subresource: str | None, before: Json, after: Json) -> Json:
     source, kept = (after, before) if subresource == "status" else (before, after)
     fixed = {key: value for key, value in kept.items() if key != "status"}
     return {**fixed, **({"status": source["status"]} if "status" in source else {})}
+
+
+def _fixed(secret: Json) -> Json:
+    """What nobody may change of a Secret."""
+    names = ("type", "immutable", "data") if secret.get("immutable") else ("type",)
+    return {name: secret[name] for name in names if name in secret}
 
 
 def _kind(resource: Resource, subresource: str | None) -> str:

@@ -26,7 +26,7 @@ IMAGES: Final = Images("docker.io/envoyproxy/envoy:distroless-v1.40.0", IMAGE)
 ROOT: Final = "etcd-core-root"
 CLIENT_CA: Final = "etcd-core-client-ca"
 PLANE: Final = GatedDataPlane(NAMESPACE, IMAGES, CORE)
-FACTS: Final = Facts(auth=False, users=False, drain_token="0123456789abcdef" * 2)
+FACTS: Final = Facts(auth=False, users=False, tls=False, drain_token="0123456789abcdef" * 2)
 NOW: Final = "2026-01-02T03:04:05Z"
 
 

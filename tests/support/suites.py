@@ -18,9 +18,13 @@ def mark(items: Iterable[pytest.Item], folder: Path, marker: pytest.MarkDecorato
 def build_first(session: pytest.Session, folder: Path, build: Callable[[], object]) -> None:
     """Build before the first test: in a fixture the minutes would count as that test's time."""
     wanted = any(item.path.is_relative_to(folder) for item in session.items)
-    if not wanted or session.config.getoption("collectonly"):
-        return
-    capture = session.config.pluginmanager.getplugin("capturemanager")
+    if wanted and not session.config.getoption("collectonly"):
+        build_visibly(session.config, build)
+
+
+def build_visibly(config: pytest.Config, build: Callable[[], object]) -> None:
+    """Build, for all to see how far it is; what is missing on the machine ends the run."""
+    capture = config.pluginmanager.getplugin("capturemanager")
     try:
         with capture.global_and_fixture_disabled():
             build()

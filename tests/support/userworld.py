@@ -8,10 +8,12 @@ from controller.api.storage import RESERVED_NAMES
 from controller.consistency import ConsistencyStore
 from controller.coreusers import CoreUsers
 from controller.events import Event, Subject
+from controller.metrics import CertificateMetrics
 from controller.reconcile import Reconciler
 from controller.resources import CONFIG_MAPS, ETCD_STORAGES, PODS, REPLICA_SETS, SECRETS
 from controller.rollouts import Rollouts
 from controller.userpair import PairMaker
+from tests.support.certifying import Certifying
 from tests.support.clock import FakeClock
 from tests.support.corekeeper import CoreKeeper
 from tests.support.memoryserver import MemoryServer
@@ -43,6 +45,7 @@ class UserWorld:
     def __init__(self) -> None:
         self.server = MemoryServer()
         self.keeper = CoreKeeper()
+        self.now = _NOW
         self.again: float | None = None
         listers = self.server.listers(users=True)
         self.reconciler = Reconciler(
@@ -54,10 +57,12 @@ class UserWorld:
             namespace=NAMESPACE,
             reserved_names=RESERVED_NAMES,
             recorder=self,
-            now=lambda: _NOW,
+            now=lambda: self.now,
             rng=KnownRandom(),
             rollouts=Rollouts(0, FakeClock(), lambda _: None),
-            users=CoreUsers(self.keeper, PairMaker(NAMESPACE, CLIENT_CA), lambda: _NOW),
+            certifier=Certifying().certifier,
+            metrics=CertificateMetrics(lambda: self.now),
+            users=CoreUsers(self.keeper, PairMaker(NAMESPACE, CLIENT_CA), lambda: self.now),
         )
         self.server.put(CONFIG_MAPS, core_config_map())
         self.server.put(SECRETS, client_ca(_NOW))
@@ -99,7 +104,7 @@ class UserWorld:
 
     def lose_sight_of_secret(self) -> None:
         """Take the pair's Secret out of the cache, as the end of our label on it would."""
-        self.server.pictures[SECRETS].store.delete(self.server.peek(SECRETS, PAIR))
+        self.server.our_secrets.store.delete(self.server.peek(SECRETS, PAIR))
 
     def finalizers(self) -> list[str]:
         found: list[str] = self.server.peek(ETCD_STORAGES, NAME)["metadata"].get("finalizers", [])

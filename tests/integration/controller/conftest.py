@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from controller.controller import EtcdStorageController
 from controller.options import Options, parse_options
@@ -18,6 +19,7 @@ from controller.resources import ETCD_STORAGES, EVENTS, PODS
 from hack.cluster.controlplane import ControlPlane
 from informers import ApiError, Client, load_config
 from informers.errors import is_not_found
+from tests.integration.controller.lives import Lives
 from tests.support.eventually import eventually
 from workqueue import RealClock
 
@@ -44,14 +46,30 @@ def api(control_plane: ControlPlane) -> Iterator[Client]:
 @pytest.fixture
 def storages(control_plane: ControlPlane, api: Client, crd: None) -> Iterator["Storages"]:
     yield Storages(control_plane, api)
-    control_plane.kubectl("delete", "etcdstorages", "--all", "--wait=false")
-    for storage in api.list(ETCD_STORAGES)["items"]:
-        # Nobody is left to do what it stands for.
-        if storage["metadata"].get("finalizers"):
-            patch = '--patch={"metadata":{"finalizers":null}}'
-            name = storage["metadata"]["name"]
-            control_plane.kubectl("patch", f"es/{name}", "--type=merge", patch)
-    control_plane.kubectl("delete", "etcdstorages", "--all", "--wait=true")
+    eventually(lambda: not _remove_all(api), within=30, what="no storage to be left")
+
+
+def _remove_all(api: Client) -> list[dict[str, Any]]:
+    """Remove every storage and what holds it; return those that there were."""
+    found: list[dict[str, Any]] = api.list(ETCD_STORAGES)["items"]
+    for storage in found:
+        metadata = storage["metadata"]
+        with suppress_not_found():
+            # Nobody is left to do what a finalizer stands for.
+            if metadata.get("finalizers"):
+                api.patch(ETCD_STORAGES, metadata["name"], {"metadata": {"finalizers": None}})
+            api.delete(ETCD_STORAGES, metadata["name"])
+    return found
+
+
+@contextmanager
+def suppress_not_found() -> Iterator[None]:
+    """Let what is meant to go be gone already."""
+    try:
+        yield
+    except ApiError as error:
+        if not is_not_found(error):
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +170,12 @@ def run_controller(control_plane: ControlPlane, namespace: str) -> RunController
         clock = RealClock()
         client = Client(load_config(str(kubeconfig or control_plane.kubeconfig)), clock=clock)
         controller = EtcdStorageController(
-            client, given, clock=clock, rng=random.Random(1), now=lambda: datetime.now(UTC)
+            client,
+            given,
+            clock=clock,
+            rng=random.Random(1),
+            now=lambda: datetime.now(UTC),
+            registry=CollectorRegistry(),
         )
         stop = threading.Event()
         results: list[bool] = []
@@ -184,24 +207,22 @@ class Pods:
     def ready(self, storage: str) -> list[dict[str, Any]]:
         return [pod for pod in self.of(storage) if _is_ready(pod)]
 
-    def make_ready(self, storage: str) -> None:
+    def make_ready(self, storage: str, ip: str = "") -> None:
         """Say it of each pod that is there; one may have gone since it was listed."""
         for pod in self.of(storage):
             if not _is_ready(pod):
-                self._say_ready(pod["metadata"]["name"])
+                self._say_ready(pod["metadata"]["name"], ip)
 
-    def _say_ready(self, name: str) -> None:
+    def _say_ready(self, name: str, ip: str) -> None:
         condition = {
             "type": "Ready",
             "status": "True",
             "lastTransitionTime": "2026-01-01T00:00:00Z",
         }
-        patch = {"status": {"phase": "Running", "conditions": [condition]}}
-        try:
+        where = {"podIP": ip, "podIPs": [{"ip": ip}]} if ip else {}
+        patch = {"status": {"phase": "Running", "conditions": [condition], **where}}
+        with suppress_not_found():
             self._api.patch(PODS, name, patch, namespace=self._namespace, subresource="status")
-        except ApiError as error:
-            if not is_not_found(error):
-                raise
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:
@@ -212,3 +233,15 @@ def _is_ready(pod: dict[str, Any]) -> bool:
 @pytest.fixture
 def pods(api: Client, namespace: str) -> Pods:
     return Pods(api, namespace)
+
+
+@pytest.fixture
+def lives(
+    control_plane: ControlPlane, api: Client, namespace: str, core_credentials: None, crd: None
+) -> Iterator[Lives]:
+    consumers = f"one-{namespace}", f"two-{namespace}"
+    for name in consumers:
+        control_plane.kubectl("create", "namespace", name)
+    yield Lives(api, load_config(str(control_plane.kubeconfig)), namespace, consumers)
+    control_plane.kubectl("delete", "etcdstorages", "--all", "--wait=false")
+    control_plane.kubectl("delete", "namespace", *consumers, "--wait=false")

@@ -29,6 +29,8 @@ from tests.integration.controller.conftest import (
 )
 from tests.support.eventually import eventually
 
+pytestmark = pytest.mark.long
+
 
 def objects_of(storage: str) -> list[str]:
     """What every storage has, as kubectl takes it."""

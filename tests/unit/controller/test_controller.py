@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from controller import controller as module
 from controller import watchdog
 from controller.api.conditions import find_condition
-from controller.api.storage import CORE_USER_FINALIZER
+from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER
 from controller.consistency import CacheBehind
 from controller.controller import EtcdStorageController
 from controller.core import Access
@@ -59,13 +60,16 @@ def options(*flags: str) -> Options:
 MODIFIED = ApiError(409, "Conflict", "modified", details={"name": "a", "kind": "services"})
 
 
-def controller_of(server: WatchServer, clock: Clock, *flags: str) -> EtcdStorageController:
+def controller_of(
+    server: WatchServer, clock: Clock, *flags: str, registry: CollectorRegistry | None = None
+) -> EtcdStorageController:
     return EtcdStorageController(
         server.client,
         options(*flags),
         clock=clock,
         rng=random.Random(1),
         now=lambda: datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
+        registry=registry or CollectorRegistry(),
     )
 
 
@@ -90,7 +94,9 @@ class World:
     def __init__(self) -> None:
         self.server = WatchServer()
         self.clock = FakeClock()
-        self.controller = controller_of(self.server, self.clock)
+        self.registry = CollectorRegistry()
+        self.controller = controller_of(self.server, self.clock, registry=self.registry)
+        self.controller._served.stop()  # Its queue would wait for the clock as well.
         self.reconciler = FakeReconciler()
         fake: Any = self.reconciler
         self.controller._reconciler = fake
@@ -497,7 +503,8 @@ def test_what_keeps_users_from_being_made_is_told(monkeypatch: pytest.MonkeyPatc
     found = Running("--etcd-core-root-secret=root-pair", "--etcd-core-client-ca-secret=clients")
     found.server.put(ETCD_STORAGES, etcd_storage("a"))
     going = {"deletionTimestamp": "2026-01-02T03:04:05Z", "finalizers": [CORE_USER_FINALIZER]}
-    found.server.put(ETCD_STORAGES, etcd_storage("going", meta=going))
+    claimed = {CORE_USER_OWNER: "uid-going"}
+    found.server.put(ETCD_STORAGES, etcd_storage("going", meta=going, status=claimed))
     with running(found):
         for name in ("a", "going"):
             found.await_reason("CoreCAMissing", "Degraded", name)
@@ -542,6 +549,7 @@ def test_two_news_at_once_do_not_leave_the_older_pair_in_use() -> None:
     controller._refresh_access()
     second.join(10)
     controller._queue.shut_down()
+    controller._served.stop()
     controller._recorder._sender.shutdown()
     assert told == [(b"new", b"old"), (b"new", b"new")]
 
@@ -674,3 +682,14 @@ def test_a_cache_that_stalls_is_mended_and_the_storage_goes_on(
     told = [(log["event"], log["kind"]) for log in logs if log["event"].startswith("write_n")]
     assert told == [("write_not_seen_yet", "Service")]
     assert len(server.writes) == len(set(server.writes)) + 1  # the second status of b
+
+
+def test_queue_informers_and_certificates_have_metrics_in_the_registry(world: World) -> None:
+    world.queue.add("a")
+    told = {family.name: family for family in world.registry.collect()}
+    (depth,) = told["workqueue_depth"].samples
+    assert (depth.labels, depth.value) == ({"name": "etcdstorage"}, 1)
+    queued = told["informer_queued_items"].samples
+    assert {sample.labels["name"] for sample in queued} == {"etcdproxy-controller"}
+    assert "etcdstorages" in {sample.labels["resource"] for sample in queued}
+    assert "etcdproxy_certificate_seconds_left" in told

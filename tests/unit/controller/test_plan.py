@@ -14,16 +14,20 @@ from controller.plan import (
     Evict,
     Patch,
     Plan,
+    Snapshot,
     conflicts,
     plan_object,
+    plan_secrets,
     plan_storage,
     plan_suspension,
+    without_pods,
 )
 from controller.resources import (
     DISRUPTION_BUDGETS,
     NETWORK_POLICIES,
     PODS,
     REPLICA_SETS,
+    SECRETS,
     SERVICES,
 )
 from informers import Resource
@@ -407,6 +411,62 @@ def test_one_object_by_itself() -> None:
     created = plan_object(SERVICES, None, DESIRED.objects[SERVICES], STORAGE)
     assert created == Create(SERVICES, owned_by(STORAGE, DESIRED.objects[SERVICES]))
     assert "ownerReferences" not in DESIRED.objects[SERVICES]["metadata"]
+
+
+def secret(name: str, **fields: Any) -> Json:
+    labels = {STORAGE_LABEL: STORAGE.name}
+    return {"metadata": {"name": name, "namespace": NAMESPACE, "labels": labels}, **fields}
+
+
+def stored(server: MemoryServer, obj: Json, **metadata: Any) -> Json:
+    owned = owned_by(STORAGE, obj)
+    return server.put(SECRETS, {**owned, "metadata": {**owned["metadata"], **metadata}})
+
+
+def test_secrets_are_made_and_mended_in_their_order_and_none_is_left_alone() -> None:
+    server = MemoryServer()
+    there = stored(server, secret("b", data={"key": "old"}))
+    kept = stored(server, secret("c", data={"key": "x"}))
+    plan = plan_secrets(
+        STORAGE,
+        (None, secret("a", data={})),
+        (there, secret("b", data={"key": "new"})),
+        (kept, None),
+        (None, None),
+    )
+    create, patch = plan.writes
+    assert create == Create(SECRETS, owned_by(STORAGE, secret("a", data={})))
+    assert isinstance(patch, Patch)
+    assert (patch.name, patch.patch["data"]) == ("b", {"key": "new"})
+    assert not plan.is_stuck
+
+
+def test_a_secret_that_cannot_be_written_holds_its_plan_up() -> None:
+    server = MemoryServer()
+    fixed = stored(server, secret("a", data={"key": "old"}, immutable=True))
+    assert plan_secrets(STORAGE, (fixed, secret("a", data={"key": "new"}))).is_stuck
+    assert not plan_secrets(STORAGE, (fixed, secret("a", data={"key": "old"}))).is_stuck
+    going = stored(server, secret("b"), deletionTimestamp="2026-01-02T03:04:05Z")
+    assert plan_secrets(STORAGE, (going, secret("b"))).is_stuck
+
+
+def test_without_pods_all_else_is_written(world: World) -> None:
+    plan = without_pods(world.plan())
+    assert [w.resource for w in plan.writes if isinstance(w, Create)] == [
+        resource for resource, _ in OBJECTS[:-1]
+    ]
+    evicting = Plan((Evict("a", "uid", "1"), Delete(REPLICA_SETS, RS, "uid", "1")))
+    assert without_pods(evicting) == Plan()
+
+
+def test_foreign_secrets_with_certificates_are_conflicts_too() -> None:
+    server = MemoryServer()
+    foreign = server.put(SECRETS, {"metadata": {"name": "a", "namespace": NAMESPACE}})
+    ours = stored(server, secret("b"))
+    for snapshot in (Snapshot(authority=foreign), Snapshot(serving=foreign)):
+        assert [str(c)[:8] for c in conflicts(STORAGE, snapshot)] == ["Secret a"]
+        assert plan_storage(STORAGE, DESIRED, snapshot) == Plan()
+    assert conflicts(STORAGE, Snapshot(authority=ours, serving=ours)) == ()
 
 
 def _seen(rs: Json) -> None:

@@ -13,6 +13,7 @@ from controller.consistency import CacheBehind, ConsistencyStore
 from controller.dataplane.pods import DRAIN_TOKEN_ANNOTATION
 from controller.dataplane.rolling import PROGRESS_DEADLINE, Stage
 from controller.events import Event, Subject
+from controller.metrics import CertificateMetrics
 from controller.ownership import STORAGE_LABEL, controller_reference
 from controller.reconcile import Reconciler
 from controller.resources import (
@@ -27,6 +28,7 @@ from controller.resources import (
 from controller.rollouts import LOOK, Rollouts
 from controller.writer import EVICTION_PAUSE, is_stale
 from informers import ApiError, ConnectionFailed, Lister, Resource
+from tests.support.certifying import Certifying
 from tests.support.clock import FakeClock
 from tests.support.memoryserver import WATCHED, MemoryServer
 from tests.support.objects import (
@@ -96,6 +98,8 @@ class World:
             now=self._now,
             rng=KnownRandom(),
             rollouts=self.rollouts,
+            certifier=Certifying().certifier,
+            metrics=CertificateMetrics(self._now),
         )
         self.server.put(CONFIG_MAPS, core_config_map())
         self.server.put(SECRETS, core_secret())
@@ -523,8 +527,6 @@ def test_a_status_made_for_an_older_storage_is_not_written(world: World) -> None
         ("a", {"mode": "Direct"}, "DirectNeedsUsers", "--etcd-core-root-secret"),
         ("a", {"mode": "Fast"}, "NotSupported", "no mode Fast"),
         ("a", {"reclaimPolicy": "Delete"}, "NotSupported", "reclaimPolicy Delete"),
-        ("a", {"caCertConfigMap": [{"name": "a", "namespace": "b"}]}, "NotSupported", "TLS"),
-        ("a", {"clientCertSecret": [{"name": "a", "namespace": "b"}]}, "NotSupported", "TLS"),
     ],
 )
 def test_what_cannot_be_served_is_refused_and_nothing_is_made(
@@ -590,13 +592,12 @@ def test_a_changed_template_rolls_the_pods_one_by_one(deployed: World) -> None:
 
     add_pods(deployed, "c", revision=desired_of(version=1).revision)
     deployed.server.edit(REPLICA_SETS, RS, seen)
-    version = deployed.server.peek(PODS, "a")["metadata"]["resourceVersion"]
     assert deployed.reconcile() == ["create Pod/eviction a", STATUS]
     assert deployed.server.bodies[0] == {
         "apiVersion": "policy/v1",
         "kind": "Eviction",
         "metadata": {"name": "a", "namespace": NAMESPACE},
-        "deleteOptions": {"preconditions": {"uid": "uid-a", "resourceVersion": version}},
+        "deleteOptions": {"preconditions": {"uid": "uid-a"}},
     }
     # The pod ends: nobody else goes before it is refilled.
     assert [write for write in deployed.reconcile() if "eviction" in write] == []
@@ -634,7 +635,7 @@ def test_a_pod_that_is_gone_already_needs_no_eviction(deployed: World) -> None:
     deployed.server.lagging.add(PODS)
     deployed.server.remove(PODS, "c")
     writes = deployed.reconcile()
-    assert writes == [f"patch ReplicaSet {RS}", "create Pod/eviction c", STATUS]
+    assert writes == [f"patch ReplicaSet {RS}", STATUS]
 
 
 def test_a_disruption_budget_is_waited_for_and_the_status_stays_true(deployed: World) -> None:
@@ -914,3 +915,23 @@ def test_a_stuck_roll_needs_a_person(deployed: World) -> None:
     add_pods(deployed, "d", revision=revision)
     deployed.reconcile()
     assert deployed.condition("Degraded")[0] == "False"
+
+
+def test_metrics_tell_of_certificates_until_there_are_none_any_more(world: World) -> None:
+    def series() -> int:
+        return sum(len(family.samples) for family in world.reconciler.metrics.collect())
+
+    bundle = [{"namespace": "consumer", "name": "serving-ca"}]
+    world.storage(caCertConfigMap=bundle)
+    world.reconcile()
+    world.reconcile()
+    assert series() == 2 + 3 + 3
+    world.server.edit(ETCD_STORAGES, "etcd-name", lambda o: o["spec"].pop("caCertConfigMap"))
+    world.reconcile()
+    assert series() == 0
+    world.storage(caCertConfigMap=bundle)
+    world.reconcile()
+    assert series() > 0
+    world.server.remove(ETCD_STORAGES, "etcd-name")
+    world.reconcile()
+    assert series() == 0

@@ -1,19 +1,25 @@
 """A status is written where it says something new."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from controller.api.storage import read_storage
+from controller.certificates import Found, look
+from controller.certifier import Carried
+from controller.certstatus import PATIENCE, Certified
 from controller.consistency import CacheBehind, ConsistencyStore
 from controller.events import Event, Subject
 from controller.reporting import Reporter
 from controller.resources import ETCD_STORAGES
+from controller.served import Seen
 from controller.status import Observed
 from tests.support.clock import FakeClock
 from tests.support.memoryserver import MemoryServer
-from tests.support.objects import NAME, etcd_storage, pod
+from tests.support.objects import NAME, NAMESPACE, etcd_storage, pod, read
 
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
 STATUS = f"patch EtcdStorage/status {NAME}"
 
 
@@ -28,7 +34,7 @@ class Told:
 def test_news_is_one_guarded_write_with_its_event_and_the_cache_is_waited_for() -> None:
     server, told = MemoryServer(), Told()
     consistency = ConsistencyStore(server.listers().written(), FakeClock())
-    reporter = Reporter(server.client, consistency, told, lambda: datetime(2026, 1, 2, tzinfo=UTC))
+    reporter = Reporter(server.client, consistency, told, lambda: NOW)
     server.put(ETCD_STORAGES, etcd_storage())
     server.lagging.add(ETCD_STORAGES)
     for pods in ((), (), (pod("a"),)):
@@ -40,3 +46,26 @@ def test_news_is_one_guarded_write_with_its_event_and_the_cache_is_waited_for() 
     assert server.peek(ETCD_STORAGES, NAME)["status"]["endpoint"] == "http://e"
     with pytest.raises(CacheBehind):
         consistency.ensure_ready(NAME)
+
+
+def test_a_gate_that_is_behind_is_looked_at_again_when_it_is_late() -> None:
+    server, told = MemoryServer(), Told()
+    consistency = ConsistencyStore(server.listers().written(), FakeClock())
+    now = NOW
+    reporter = Reporter(server.client, consistency, told, lambda: now)
+    spec: Any = {"clientCertSecret": [{"namespace": "a", "name": "pair"}]}
+    server.put(ETCD_STORAGES, etcd_storage(**spec))
+    seen = look(read(**spec), NAMESPACE, Found(None, None, ()), (), NOW)
+
+    def report(*gates: Seen) -> float | None:
+        storage = read_storage(server.peek(ETCD_STORAGES, NAME))
+        certified = Certified(seen, Carried(served=gates))
+        return reporter.report(storage, Observed(None, pods=(pod("a"),), certified=certified))
+
+    behind = Seen(1, NOW, frozenset(), 0.0)
+    assert report() is None
+    assert report(behind) == PATIENCE.total_seconds()
+    now += PATIENCE - timedelta(seconds=1)
+    assert report(behind) == 1
+    now += timedelta(seconds=1)
+    assert report(behind) is None

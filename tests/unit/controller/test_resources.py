@@ -23,6 +23,34 @@ def test_the_etcdstorage_is_the_one_of_the_crd() -> None:
     assert [v["name"] for v in crd["versions"] if v["storage"]] == [ETCD_STORAGES.version]
 
 
+def granted(manifest: str) -> set[tuple[str, str, str, str]]:
+    """Return what a manifest allows: kind of role, group, plural, verb."""
+    documents = yaml.safe_load_all((ARTIFACTS / "deployment" / manifest).read_text())
+    return {
+        (document["kind"], group, plural, verb)
+        for document in documents
+        if document["kind"] in {"Role", "ClusterRole"}
+        for rule in document["rules"]
+        for group in rule["apiGroups"]
+        for plural in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def test_no_secret_and_no_object_of_a_consumer_may_be_deleted() -> None:
+    own = granted("00-etcdproxy-controller.yaml")
+    verbs = {verb for kind, _, plural, verb in own if (kind, plural) == ("Role", "secrets")}
+    assert verbs == {"get", "list", "watch", "create", "patch"}
+    assert not {plural for kind, _, plural, _ in own if kind == "ClusterRole"} & {
+        "secrets",
+        "configmaps",
+    }
+
+
+def test_no_right_is_given_twice() -> None:
+    assert not granted("00-etcdproxy-controller.yaml") & granted("10-core-users.yaml")
+
+
 @pytest.mark.parametrize("resource", KINDS, ids=str)
 def test_the_deployment_gives_rights_to_every_kind(resource: Resource) -> None:
     manifest = ARTIFACTS / "deployment/00-etcdproxy-controller.yaml"

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from controller.api.conditions import Problem, find_condition
+from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER
 from controller.dataplane.interface import ISOLATION_LABEL
 from controller.dataplane.rolling import PROGRESS_DEADLINE
 from controller.ownership import merge_patch
@@ -21,6 +22,7 @@ from controller.status import (
 )
 from tests.support.memoryserver import apply_merge_patch
 from tests.support.objects import NOW, pod, read
+from tests.support.tlsworld import TlsWorld
 
 Json = dict[str, Any]
 
@@ -230,6 +232,15 @@ def test_isolation_is_that_of_the_weakest_pod(
     assert status(seen).get("isolation") == says
 
 
+def test_who_owns_the_user_is_told_as_long_as_it_is_claimed() -> None:
+    owner = {CORE_USER_OWNER: read().uid}
+    held = {"finalizers": [CORE_USER_FINALIZER]}
+    for meta, before, kept in ((held, owner, True), ({}, owner, False), (held, {}, False)):
+        storage = read(meta=meta, status=before)
+        found = desired_status(storage, observed(problem=PROBLEM), now=BEGAN)
+        assert (found.get(CORE_USER_OWNER) == storage.uid) is kept
+
+
 def test_transition_times_over_a_history() -> None:
     ready, starting_up = observed(pod("a")), observed(pod("a", ready=False))
     none = observed(served=False, problem=PROBLEM)
@@ -276,6 +287,35 @@ def test_conditions_of_others_stay() -> None:
     assert status(observed(), {"conditions": [theirs]})["conditions"][-1] == theirs
 
 
+def told_of_certificates() -> Json:
+    """Return `status.certificates` with everything in it."""
+    world = TlsWorld()
+    world.settle()
+    world.bring(world.add_pod("a"))
+    world.rotate("now")
+    world.settle()
+    told: Json = world.status()["certificates"]
+    assert set(told) == {"signing", "serving", "clients", "rotation"}
+    assert "servedSerial" in told["serving"]
+    return told
+
+
+def _take(schema: Json, value: Any) -> None:
+    """See that a schema drops nothing of a value, and refuses none of it."""
+    match value:
+        case dict():
+            assert set(schema.get("required", ())) <= set(value) <= set(schema["properties"])
+            for name, inner in value.items():
+                _take(schema["properties"][name], inner)
+        case list():
+            assert len(value) <= schema["maxItems"]
+            for inner in value:
+                _take(schema["items"], inner)
+        case _:
+            assert len(value) <= schema.get("maxLength", 20)
+            assert value in schema.get("enum", [value])
+
+
 def test_the_crd_keeps_every_field_of_it() -> None:
     crd = Path(__file__).parents[3] / "artifacts/etcdstorage/crd.yaml"
     version = yaml.safe_load(crd.read_text())["spec"]["versions"][0]
@@ -284,7 +324,8 @@ def test_the_crd_keeps_every_field_of_it() -> None:
     isolated = pod("a")
     isolated["metadata"]["labels"][ISOLATION_LABEL] = "Gate"
     found = status(observed(isolated, problem=PROBLEM))
-    assert set(found) <= set(known)
+    _take(known["certificates"], told_of_certificates())
+    assert {*found, CORE_USER_OWNER} <= set(known)
     assert found["isolation"] in known["isolation"]["enum"]
     for each in found["conditions"]:
         assert set(item["required"]) <= set(each) <= set(item["properties"])

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from controller.api.conditions import Problem
-from controller.api.storage import CORE_USER_FINALIZER, EtcdStorage
+from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER, EtcdStorage
 from controller.core import CoreLook, UserLook, UserState
 from controller.dataplane import Facts
 from controller.tenant import Tenant, refused, with_users, without_users
@@ -24,16 +24,17 @@ DOWN = CoreLook(reachable=False, problem=AWAY)
 
 PENDING, FREE, READY = (UserLook(s) for s in (UserState.PENDING, UserState.FREE, UserState.READY))
 
-CLAIMED = {"finalizers": [CORE_USER_FINALIZER]}
+HELD = {"finalizers": [CORE_USER_FINALIZER]}
 
 
 def storage(mode: str = "Proxy") -> EtcdStorage:
-    return read(meta=CLAIMED, mode=mode)
+    return read(meta=HELD, mode=mode, status={CORE_USER_OWNER: read().uid})
 
 
 def running(*, auth: bool) -> Json:
     """Return the ReplicaSet of a storage whose pods use its own pair."""
-    return desired_of(facts=Facts(auth, True, FACTS.drain_token)).replica_set
+    facts = Facts(auth, users=True, tls=False, drain_token=FACTS.drain_token)
+    return desired_of(facts=facts).replica_set
 
 
 def reason(tenant: Tenant) -> str | None:
@@ -139,6 +140,9 @@ def test_a_name_that_is_free_is_claimed_once() -> None:
     assert with_users(read(), UP, FREE, None).claims
     assert not with_users(storage(), UP, FREE, None).claims
     assert not with_users(read(), UP, PENDING, None).claims
+    # Whoever made the object may have given it the finalizer, and another's status tells nothing.
+    for status in ({}, {CORE_USER_OWNER: "another"}):
+        assert with_users(read(meta=HELD, status=status), UP, FREE, None).claims
     # Somebody took the finalizer off.
     assert with_users(read(), UP, FREE, running(auth=True)).claims
 

@@ -78,25 +78,24 @@ EVERY = {
     scope(ETCD_STORAGES),
     *(scope(kind) for kind in (REPLICA_SETS, SERVICES, DISRUPTION_BUDGETS, NETWORK_POLICIES)),
     scope(PODS, labelSelector="etcd.xmudrii.com/storage"),
+    scope(SECRETS, labelSelector="etcd.xmudrii.com/storage"),
     scope(CONFIG_MAPS, fieldSelector=f"metadata.name={CORE.ca_config_map}"),
 }
 
 
-def test_without_users_no_secret_is_followed_but_the_shared_pair(world: World) -> None:
+def test_our_own_secrets_are_followed_and_the_shared_pair(world: World) -> None:
     pair = scope(SECRETS, fieldSelector=f"metadata.name={CORE.certs_secret}")
     assert world.scopes() == EVERY | {pair}
-    assert SECRETS not in world.watches.written
+    assert set(world.watches.listers.written()) == set(world.watches.written)
+    assert SECRETS in world.watches.written
 
 
-def test_with_users_our_own_secrets_are_followed_and_what_they_are_made_with() -> None:
+def test_with_users_what_they_are_made_with_is_followed_as_well() -> None:
     world = World(*USERS)
     assert world.scopes() == EVERY | {
-        scope(SECRETS, labelSelector="etcd.xmudrii.com/storage"),
         scope(SECRETS, fieldSelector="metadata.name=root-pair"),
         scope(SECRETS, fieldSelector="metadata.name=clients"),
     }
-    assert set(world.watches.listers.written()) == set(world.watches.written)
-    assert SECRETS in world.watches.written
 
 
 def test_an_object_brings_about_the_reconcile_of_its_storage(world: World) -> None:

@@ -1,0 +1,254 @@
+"""The certificates of one storage: what its two Secrets should hold, and who gets what of it.
+
+Pure functions. The authority's Secret is written before the one that gates serve by, and that one
+before anything is delivered: so wherever one of us stopped, nothing was shown to anybody that is
+not known here.
+"""
+
+import base64
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+
+from controller.api.conditions import Problem
+from controller.api.storage import EtcdStorage
+from controller.consumers import Consumer, Content, Delivery, Signed, dump, load
+from controller.consumers.consumer import BUNDLE, Data, client_secrets, config_maps
+from controller.dataplane.gate import CLIENTS_FILE, PAIR_FILE, clients_file, pair_file
+from controller.dataplane.names import labels, object_name, serving_secret
+from controller.pki import rotation
+from controller.pki.leaves import (
+    LeafLook,
+    addresses_in,
+    client_leaf,
+    client_uri,
+    leaf_pair,
+    service_dns,
+    serving_leaf,
+)
+from controller.pki.pem import Certificate, UnreadableError, read_certificates
+from controller.pki.rotation import Terms
+from controller.pki.trust import Trust
+from controller.pki.trustsecret import CERT, KEY, authority_secret, signed_by
+from controller.resources import SECRETS, SERVICES
+from controller.secretdata import decoded
+
+DELIVERED: Final = "etcd.xmudrii.com/delivered"
+"""On the Secret that gates serve by: who may have something of this storage's, as JSON."""
+
+CA: Final = "ca.crt"
+"""In that Secret: the bundle that was given out last."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a look goes by.
+
+    The two Secrets, the cluster's addresses of the Service, None without one, and the serial of
+    the authority whose bundle has been seen in every consumer's ConfigMap.
+    """
+
+    authority: Mapping[str, Any] | None
+    serving: Mapping[str, Any] | None
+    ips: tuple[str, ...] | None
+    everywhere: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateLook:
+    """How a storage's certificates should be.
+
+    `authority` and `serving` are the Secrets as they should be, None where what is there has to
+    do. `made` says why the authority is new, '' if it is not. In `again` seconds something of
+    this is another by time alone.
+    """
+
+    authority: Json | None = field(default=None, repr=False)
+    serving: Json | None = field(default=None, repr=False)
+    trust: Trust | None = None
+    leaf: LeafLook | None = None
+    problem: Problem | None = None
+    made: str = ""
+    again: float | None = None
+
+    @property
+    def awaits_service(self) -> bool:
+        """Whether all is well, and there is no serving pair yet for want of the Service."""
+        return self.trust is not None and self.leaf is None
+
+
+def look(
+    storage: EtcdStorage,
+    namespace: str,
+    found: Found,
+    delivered: Collection[Consumer],
+    now: datetime,
+) -> CertificateLook:
+    """Decide on both Secrets; `delivered` are those that are still to be withdrawn.
+
+    Before there is a Service there is no serving pair: its addresses will be part of it.
+    """
+    dns = service_dns(object_name(SERVICES, storage.name), namespace)
+    longest = max(storage.serving_validity, storage.client_validity)
+    terms = Terms(storage.name, dns, storage.signing_validity, longest, storage.rotate)
+    there = (found.serving or {}).get("data")
+    seen = rotation.look(found.authority, decoded(there, CA), terms, now)
+    trust = seen.trust
+    if trust is None:
+        shut = _letting_in(storage, namespace, there, delivered)
+        return CertificateLook(serving=shut, problem=seen.problem, again=seen.again)
+    authority = {
+        **_head(storage, namespace, authority_secret(storage.name)),
+        "type": "Opaque",
+        "data": dict(seen.data or {}),
+    }
+    authority["metadata"]["annotations"] = dict(seen.annotations or {})
+    common = partial(
+        CertificateLook, authority=authority, trust=trust, problem=seen.problem, made=seen.made
+    )
+    # A Service that is away for a moment comes back, mostly with the addresses that it had.
+    ips = addresses_in(there) if found.ips is None else found.ips
+    if ips is None:
+        return common(again=seen.again)
+    leaf = leaf_pair(
+        there,
+        trust,
+        serving_leaf(dns, ips),
+        storage.serving_validity,
+        now,
+        may_switch=found.everywhere == trust.signer.certificate.serial_number,
+    )
+    known = {*listed(storage), *delivered}
+    serving = {
+        **remembering(storage, namespace, known),
+        "type": "kubernetes.io/tls",
+        "data": _serving_data(storage, trust, leaf, now),
+    }
+    times = [leaf.again, *([seen.again] if seen.again is not None else ())]
+    return common(serving=serving, leaf=leaf, again=min(times))
+
+
+def listed(storage: EtcdStorage) -> tuple[Consumer, ...]:
+    """Return who is to get something."""
+    maps, secrets = storage.ca_cert_config_maps, storage.client_cert_secrets
+    return (*config_maps(maps), *client_secrets(secrets))
+
+
+def left(storage: EtcdStorage, serving: Mapping[str, Any] | None) -> tuple[Consumer, ...]:
+    """Return who may have got something and is to have nothing any more.
+
+    Of a list that cannot be read nobody is taken to have left it.
+    """
+    if storage.unreadable_fields:
+        return ()
+    annotations = ((serving or {}).get("metadata") or {}).get("annotations") or {}
+    wanted = {*listed(storage)}
+    return tuple(c for c in load(annotations.get(DELIVERED, "")) if c not in wanted)
+
+
+def remembering(storage: EtcdStorage, namespace: str, delivered: Collection[Consumer]) -> Json:
+    """Return the serving Secret but for its data: all there is to say of it without TLS."""
+    secret = _head(storage, namespace, serving_secret(storage.name))
+    secret["metadata"]["annotations"] = {DELIVERED: dump(delivered)}
+    return secret
+
+
+def deliveries(
+    storage: EtcdStorage, trust: Trust, now: datetime, *, taken: bool
+) -> tuple[Delivery, ...]:
+    """Return what goes to whom.
+
+    `taken`: every gate has been seen to take clients of the signer.
+    """
+    bundle = trust.bundle(now)
+    maps = (
+        Delivery(consumer, _digest(bundle), partial(_bundle, trust, bundle))
+        for consumer in config_maps(storage.ca_cert_config_maps)
+    )
+    version = f"{_digest(bundle + trust.chain(now))} {storage.client_validity} {taken}"
+    pairs = (
+        Delivery(consumer, version, partial(_pair, storage, trust, consumer, now, taken))
+        for consumer in client_secrets(storage.client_cert_secrets)
+    )
+    return (*maps, *pairs)
+
+
+def _bundle(trust: Trust, bundle: bytes, _: Data | None) -> Content:
+    certificate = trust.signer.certificate
+    return Content({BUNDLE: bundle.decode()}, signed(certificate))
+
+
+def _pair(
+    storage: EtcdStorage,
+    trust: Trust,
+    consumer: Consumer,
+    now: datetime,
+    taken: bool,  # noqa: FBT001 - for partial
+    present: Data | None,
+) -> Content:
+    uri = client_uri(storage.name, consumer.namespace, consumer.name)
+    leaf = leaf_pair(
+        present, trust, client_leaf(uri), storage.client_validity, now, may_switch=taken
+    )
+    return Content(leaf.data, signed(leaf.certificate), leaf.issued, leaf.again)
+
+
+def signed(certificate: Certificate) -> Signed:
+    """Return what is told of a certificate."""
+    serial, end = certificate.serial_number, certificate.not_valid_after_utc
+    return Signed(serial, end, signed_by(certificate))
+
+
+def _letting_in(
+    storage: EtcdStorage,
+    namespace: str,
+    there: Mapping[str, str] | None,
+    delivered: Collection[Consumer],
+) -> Json | None:
+    """Return the serving Secret of which nothing changes but who is let in.
+
+    None if there is none, or its bundle is spoilt.
+    """
+    bundle = decoded(there, CA)
+    try:
+        read_certificates(bundle)
+    except UnreadableError:
+        return None
+    secret = remembering(storage, namespace, {*listed(storage), *delivered})
+    return {**secret, "data": _encoded({CLIENTS_FILE: _clients(storage, bundle)})}
+
+
+def _serving_data(
+    storage: EtcdStorage, trust: Trust, leaf: LeafLook, now: datetime
+) -> dict[str, str]:
+    bundle = trust.bundle(now)
+    pair = pair_file(decoded(leaf.data, CERT), decoded(leaf.data, KEY))
+    files = {CA: bundle, PAIR_FILE: pair, CLIENTS_FILE: _clients(storage, bundle)}
+    return {**leaf.data, **_encoded(files)}
+
+
+def _clients(storage: EtcdStorage, bundle: bytes) -> bytes:
+    clients = client_secrets(storage.client_cert_secrets)
+    uris = tuple(client_uri(storage.name, c.namespace, c.name) for c in clients)
+    return clients_file(uris, bundle)
+
+
+def _encoded(files: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: base64.b64encode(content).decode() for name, content in files.items()}
+
+
+def _head(storage: EtcdStorage, namespace: str, name: str) -> Json:
+    return {
+        "apiVersion": SECRETS.api_version,
+        "kind": SECRETS.kind,
+        "metadata": {"name": name, "namespace": namespace, "labels": labels(storage)},
+    }
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

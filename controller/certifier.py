@@ -1,0 +1,183 @@
+"""Carries a storage's certificates to where they are used, and tells what became of them there."""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from controller.api.storage import EtcdStorage, StorageReference
+from controller.certificates import (
+    CertificateLook,
+    Found,
+    deliveries,
+    left,
+    look,
+    remembering,
+)
+from controller.consumers import Consumer, Consumers, Outcome, Report, Restarts
+from controller.dataplane.rolling import is_ready
+from controller.ownership import Claim, claim
+from controller.plan import Plan, Snapshot, plan_secrets
+from controller.resources import CONFIG_MAPS, SERVICES
+from controller.served import Seen, Wanted
+
+_NOTHING = Report((), float("inf"))
+
+
+class Gates(Protocol):
+    """The part of `controller.served.ServedCertificates` that is used here; none of it waits."""
+
+    def look(
+        self, storage: str, pods: Iterable[Mapping[str, Any]], wanted: Wanted
+    ) -> Mapping[str, Seen]: ...
+    def forget(self, storage: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What became of a storage's certificates beyond its own Secrets.
+
+    `served` has what was seen of each ready pod, None for one that has not been seen. In `again`
+    seconds there is something to do.
+    """
+
+    outcomes: tuple[Outcome, ...] = ()
+    withdrawals: tuple[Outcome, ...] = ()
+    restarts: tuple[Outcome, ...] = ()
+    served: tuple[Seen | None, ...] = ()
+    again: float = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Certifier:
+    """Thread safe as long as no two callers share a storage."""
+
+    namespace: str
+    consumers: Consumers
+    restarter: Restarts
+    served: Gates
+    _everywhere: dict[str, int] = field(default_factory=dict)
+    """By storage: the serial of the authority whose bundle was seen in all ConfigMaps."""
+
+    def withdraw(self, storage: EtcdStorage, snapshot: Snapshot) -> Report:
+        """Take from those that left the storage's lists what they got.
+
+        Who is done with has no problem.
+        """
+        serving = snapshot.serving
+        if serving is None or claim(serving, storage) not in {Claim.OWNED, Claim.ORPHAN}:
+            return _NOTHING
+        gone = left(storage, serving)
+        return self.consumers.withdraw(_reference(storage), gone) if gone else _NOTHING
+
+    def look(
+        self,
+        storage: EtcdStorage,
+        snapshot: Snapshot,
+        withdrawals: Iterable[Outcome],
+        now: datetime,
+    ) -> CertificateLook | None:
+        """Decide on the storage's two Secrets; None where neither is ours to write."""
+        secrets = [s for s in (snapshot.authority, snapshot.serving) if s is not None]
+        if any(claim(secret, storage) is Claim.FOREIGN for secret in secrets):
+            return None
+        service = snapshot.objects.get(SERVICES)
+        if service is not None and claim(service, storage) is Claim.FOREIGN:
+            service = None
+        found = Found(
+            snapshot.authority,
+            snapshot.serving,
+            addresses(service),
+            self._everywhere.get(storage.name),
+        )
+        return look(storage, self.namespace, found, unfinished(withdrawals), now)
+
+    def plan(
+        self,
+        storage: EtcdStorage,
+        snapshot: Snapshot,
+        seen: CertificateLook | None,
+        withdrawals: Report,
+    ) -> Plan:
+        """Decide what the two Secrets need; the second nothing where the first is stuck."""
+        if seen is not None:
+            authority = plan_secrets(storage, (snapshot.authority, seen.authority))
+            if authority.is_stuck:
+                return authority
+            return authority.followed_by(plan_secrets(storage, (snapshot.serving, seen.serving)))
+        if storage.tls or not withdrawals.outcomes:
+            return Plan()
+        rest = remembering(storage, self.namespace, unfinished(withdrawals.outcomes))
+        return plan_secrets(storage, (snapshot.serving, rest))
+
+    def carry(
+        self,
+        storage: EtcdStorage,
+        snapshot: Snapshot,
+        seen: CertificateLook | None,
+        withdrawals: Report,
+        now: datetime,
+    ) -> Carried:
+        """Deliver what the Secrets, which are written, say."""
+        if seen is None or seen.trust is None or seen.leaf is None:
+            return Carried(withdrawals=withdrawals.outcomes, again=withdrawals.again)
+        signer = seen.trust.signer.certificate.serial_number
+        served = self._served(storage, snapshot, seen.leaf.certificate.serial_number, signer)
+        taken = bool(served) and all(s and signer in s.bundle_serials for s in served)
+        delivered = self.consumers.deliver(
+            _reference(storage), deliveries(storage, seen.trust, now, taken=taken)
+        )
+        again = min(delivered.again, withdrawals.again)
+        if has_everywhere(delivered.outcomes, signer):
+            self._everywhere[storage.name] = signer
+            again = 0.0 if seen.leaf.waits else again
+        # Under the first authority nobody has started with the bundle of another.
+        deployments = storage.restart_deployments if seen.trust.formers else ()
+        restarted = self.restarter.restart(
+            _reference(storage), deployments, delivered.outcomes, signer
+        )
+        return Carried(
+            delivered.outcomes,
+            withdrawals.outcomes,
+            restarted.outcomes,
+            served,
+            min(again, restarted.again),
+        )
+
+    def forget(self, storage: str) -> None:
+        """The storage of this name is gone, or has no TLS any more."""
+        self._everywhere.pop(storage, None)
+        self.consumers.forget(storage)
+        self.restarter.forget(storage)
+        self.served.forget(storage)
+
+    def _served(
+        self, storage: EtcdStorage, snapshot: Snapshot, leaf: int, signer: int
+    ) -> tuple[Seen | None, ...]:
+        ready = [pod for pod in snapshot.pods if is_ready(pod)]
+        seen = self.served.look(storage.name, ready, Wanted(leaf, frozenset({signer})))
+        return tuple(seen.get(pod["metadata"]["uid"]) for pod in ready)
+
+
+def addresses(service: Mapping[str, Any] | None) -> tuple[str, ...] | None:
+    """Return a Service's addresses in the cluster, () if it has none; None without one."""
+    if service is None:
+        return None
+    spec = service.get("spec") or {}
+    found = spec.get("clusterIPs") or [spec.get("clusterIP")]
+    return tuple(sorted(ip for ip in found if ip and ip != "None"))
+
+
+def unfinished(withdrawals: Iterable[Outcome]) -> list[Consumer]:
+    """Return who still has something that is to be taken away."""
+    return [outcome.consumer for outcome in withdrawals if outcome.problem]
+
+
+def has_everywhere(outcomes: Collection[Outcome], serial: int) -> bool:
+    """Whether every ConfigMap holds the bundle of the authority `serial`."""
+    bundles = [o for o in outcomes if o.consumer.kind == CONFIG_MAPS.kind]
+    return all(o.problem is None and o.signed and o.signed.serial == serial for o in bundles)
+
+
+def _reference(storage: EtcdStorage) -> StorageReference:
+    return StorageReference(storage.name, storage.uid)

@@ -1,0 +1,178 @@
+"""What a status tells of certificates: what is, what was seen last, and what is new."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from controller.api.conditions import Problem
+from controller.certificates import CertificateLook, Found, look
+from controller.certifier import Carried
+from controller.certstatus import (
+    PATIENCE,
+    Certified,
+    behind,
+    certificates,
+    news,
+    overdue_at,
+    problems,
+    ready,
+    with_last,
+)
+from controller.consumers import Consumer, Outcome, Signed
+from controller.pki.lifetime import NONE_YET
+from controller.served import Seen
+from tests.support.objects import NAMESPACE, read
+
+Json = dict[str, Any]
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+END = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
+MAP = Consumer("ConfigMap", "a", "bundle")
+PAIR = Consumer("Secret", "a", "pair")
+LISTS: Any = {"clientCertSecret": [{"namespace": n, "name": "pair"} for n in ("b", "a")]}
+BAD = Problem("ConsumerForbidden", "may not")
+HELD_UP = Problem("DeliveryPending", "its turn is next", passes=True)
+
+
+@pytest.fixture(scope="module")
+def seen() -> CertificateLook:
+    return look(read(**LISTS), NAMESPACE, Found(None, None, ("10.0.0.7",)), (), NOW)
+
+
+@pytest.fixture(scope="module")
+def rotated(seen: CertificateLook) -> CertificateLook:
+    token = {"annotations": {"etcd.xmudrii.com/rotate": "now"}}
+    found = Found(seen.authority, seen.serving, ("10.0.0.7",))
+    return look(read(**LISTS, meta=token), NAMESPACE, found, (), NOW)
+
+
+def gate(serial: int, end: datetime = END) -> Seen:
+    return Seen(serial, end, frozenset(), 0.0)
+
+
+def serving(of: CertificateLook) -> int:
+    assert of.leaf is not None
+    return of.leaf.certificate.serial_number
+
+
+def holding(consumer: Consumer, serial: int = 10, **fields: Any) -> Outcome:
+    return Outcome(consumer, Signed(serial, END, "authority"), **fields)
+
+
+def test_where_nothing_was_decided_the_reason_stands_elsewhere() -> None:
+    found = ready(Certified(None, Carried()), NOW)
+    assert (found.status, found.reason) == (False, "CertificatesPending")
+    assert "Deployed" in found.message
+    assert certificates(Certified(None, Carried()), NOW) == {}
+    assert [*news(Certified(None, Carried()))] == []
+
+
+def test_an_authority_without_a_pair_yet_is_no_reason_to_be_ready() -> None:
+    waiting = look(read(**LISTS), NAMESPACE, Found(None, None, None), (), NOW)
+    assert ready(Certified(waiting, Carried()), NOW).reason == "CertificatesPending"
+    assert set(certificates(Certified(waiting, Carried()), NOW)) == {"signing"}
+
+
+@pytest.mark.parametrize("where", ["outcomes", "withdrawals", "restarts"])
+def test_every_problem_is_told(seen: CertificateLook, where: str) -> None:
+    failed: Any = {where: (Outcome(PAIR, None, BAD), Outcome(MAP, None, HELD_UP))}
+    certified = Certified(seen, Carried(**failed))
+    assert problems(certified, NOW) == (BAD, HELD_UP)
+    found = ready(certified, NOW)
+    assert (found.reason, found.message) == ("ConsumerForbidden", "may not; its turn is next")
+
+
+def test_the_authoritys_own_problem_comes_first(seen: CertificateLook) -> None:
+    own = Problem("AuthorityUnusable", "emptied")
+    certified = Certified(CertificateLook(problem=own), Carried((Outcome(PAIR, None, BAD),)))
+    assert ready(certified, NOW).reason == "AuthorityUnusable"
+    assert ready(Certified(seen, Carried()), NOW).status
+
+
+def test_a_gate_is_late_ten_minutes_after_the_issue(seen: CertificateLook) -> None:
+    good, old = gate(serving(seen)), gate(1)
+    for fine in ((), (None,), (good, None)):
+        certified = Certified(seen, Carried(served=fine))
+        assert (behind(certified), overdue_at(certified)) == ("", None)
+        assert ready(certified, NOW + timedelta(days=1)).status
+    certified = Certified(seen, Carried(served=(good, old, None)))
+    assert behind(certified).startswith("1 pods")
+    assert overdue_at(certified) == NOW + PATIENCE
+    assert ready(certified, NOW + PATIENCE - timedelta(seconds=1)).status
+    late = ready(certified, NOW + PATIENCE)
+    assert (late.status, late.reason) == (False, "NotServed")
+    assert [problem.passes for problem in problems(certified, NOW + PATIENCE)] == [False]
+
+
+def test_of_what_several_gates_serve_that_which_ends_first_is_told(seen: CertificateLook) -> None:
+    gates = (gate(2, END + timedelta(days=1)), None, gate(31, END))
+    told = certificates(Certified(seen, Carried(served=gates)), NOW)["serving"]
+    assert (told["servedSerial"], told["servedNotAfter"]) == ("1f", "2026-05-06T07:08:09Z")
+    assert told["serial"] == f"{serving(seen):x}"
+
+
+def test_the_stages_of_a_rotation(seen: CertificateLook, rotated: CertificateLook) -> None:
+    def stage(of: CertificateLook, **carried: Any) -> Any:
+        return certificates(Certified(of, Carried(**carried)), NOW).get("rotation")
+
+    assert stage(seen) is None
+    assert rotated.leaf is not None
+    waits = replace(rotated, leaf=replace(rotated.leaf, waits=True))
+    assert stage(waits) == "Delivering"
+    assert stage(rotated, outcomes=(Outcome(MAP, None, HELD_UP),)) == "Delivering"
+    assert stage(rotated, served=(gate(serving(seen)),)) == "Serving"
+    assert stage(rotated, served=(gate(serving(rotated)),)) == "Retiring"
+
+
+def test_what_was_seen_last_is_told_until_something_else_is(seen: CertificateLook) -> None:
+    full = Certified(seen, Carried((holding(PAIR),), served=(gate(7),)))
+    last = certificates(full, NOW)
+    storage = read(**LISTS, status={"certificates": last})
+    # A controller that has just started, and may not read the Secret.
+    blind = Certified(seen, Carried((Outcome(PAIR, None, BAD),), served=(None,)))
+    assert with_last(certificates(blind, NOW), storage) == last
+    news_ = Certified(seen, Carried((holding(PAIR, 11),), served=(gate(8),)))
+    told = with_last(certificates(news_, NOW), storage)
+    assert told == certificates(news_, NOW)
+    assert told["clients"][0]["serial"] == "b"
+
+
+def test_who_is_listed_no_more_is_told_of_no_more(seen: CertificateLook) -> None:
+    last = certificates(Certified(seen, Carried((holding(PAIR),))), NOW)
+    nobody = Certified(seen, Carried())
+    storage = read(status={"certificates": last})
+    assert "clients" not in with_last(certificates(nobody, NOW), storage)
+
+
+def test_clients_are_told_in_the_order_of_the_spec(seen: CertificateLook) -> None:
+    other = Consumer("Secret", "b", "pair")
+    last = certificates(Certified(seen, Carried((holding(other),))), NOW)
+    now = Certified(seen, Carried((Outcome(other, None, BAD), holding(PAIR), holding(MAP))))
+    storage = read(**LISTS, status={"certificates": last})
+    assert [client["namespace"] for client in certificates(now, NOW)["clients"]] == ["a"]
+    found = with_last(certificates(now, NOW), storage)["clients"]
+    assert [client["namespace"] for client in found] == ["b", "a"]
+
+
+def test_a_rotation_that_is_over_is_told_of_no_more(
+    seen: CertificateLook, rotated: CertificateLook
+) -> None:
+    last = certificates(Certified(rotated, Carried()), NOW)
+    assert "rotation" in last
+    storage = read(**LISTS, status={"certificates": last})
+    assert "rotation" not in with_last(certificates(Certified(seen, Carried()), NOW), storage)
+
+
+def test_what_takes_the_place_of_another_is_news_and_what_is_the_first_is_none(
+    seen: CertificateLook, rotated: CertificateLook
+) -> None:
+    first = Certified(seen, Carried((holding(PAIR, issued=NONE_YET), holding(MAP))))
+    assert [*news(first)] == []
+    renewed = Certified(rotated, Carried((holding(PAIR, 31, issued="there is a new authority"),)))
+    told = dict(news(renewed))
+    assert list(told) == ["signing", "serving", "client"]
+    assert f"{serving(rotated):x}" in told["serving"]
+    assert "Secret a/pair" in told["client"]
+    assert "serial 1f, good until 2026-05-06T07:08:09Z: there is a new authority" in told["client"]
