@@ -7,16 +7,19 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from controller.controller import EtcdStorageController
+from controller.httpserver import HttpServer, metrics_page
 from controller.log import configure_logging
 from controller.options import CALL_TIMEOUT, PROGRAM, Options, parse_options, version
 from informers import Client, ConfigError, Throttle, load_config, relax_collector, user_agent
+from informers.rest.metrics import PrometheusClientMetricsProvider
 from workqueue import RealClock
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
@@ -33,8 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         config = load_config(options.kubeconfig)
     except ConfigError as error:
-        sys.stderr.write(f"{PROGRAM}: argument --kubeconfig: {error}\n")
-        return 2
+        return _refuse("--kubeconfig", str(error))
+    registry = CollectorRegistry()
+    try:
+        server = _server(options, registry, clock)
+    except OSError as error:
+        return _refuse("--metrics-bind-address", error.strerror or str(error))
     client = Client(
         config,
         clock=clock,
@@ -44,8 +51,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         timeout=CALL_TIMEOUT,
         user_agent=user_agent(PROGRAM, version()),
         throttle=_throttle(options, clock),
+        metrics=PrometheusClientMetricsProvider(registry).client_metrics(config.server),
     )
-    return run(client, options, clock)
+    with server.serving() if server else nullcontext():
+        return run(client, options, clock, registry)
+
+
+def _refuse(flag: str, why: str) -> int:
+    """Say in a line what is wrong with a flag; returns the exit code."""
+    sys.stderr.write(f"{PROGRAM}: argument {flag}: {why}\n")
+    return 2
+
+
+def _server(options: Options, registry: CollectorRegistry, clock: RealClock) -> HttpServer | None:
+    address = options.metrics_bind_address
+    pages = {"/metrics": metrics_page(registry)}
+    return HttpServer(address, pages, clock=clock) if address else None
 
 
 def _throttle(options: Options, clock: RealClock) -> Throttle | None:
@@ -54,7 +75,7 @@ def _throttle(options: Options, clock: RealClock) -> Throttle | None:
     return None
 
 
-def run(client: Client, options: Options, clock: RealClock) -> int:
+def run(client: Client, options: Options, clock: RealClock, registry: CollectorRegistry) -> int:
     """Run until a signal comes or a thread of the controller dies, and close `client`."""
     stop = threading.Event()
     _log.info("starting", server=client.server, namespace=options.namespace, version=version())
@@ -65,6 +86,7 @@ def run(client: Client, options: Options, clock: RealClock) -> int:
         # Not for jitter alone: it also makes the secret paths by which pods are drained.
         rng=random.SystemRandom(),
         now=lambda: datetime.now(UTC),
+        registry=registry,
     )
     with _stopping_on_signals(stop):
         healthy = controller.run(stop)

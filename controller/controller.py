@@ -11,18 +11,23 @@ from functools import partial
 from typing import Final
 
 import structlog
+from prometheus_client import CollectorRegistry
 
 from controller import events
 from controller.api.storage import StorageReference
+from controller.certifier import Certifier
 from controller.consistency import CacheBehind, ConsistencyStore
+from controller.consumers import Consumers, Restarts
 from controller.core import Listeners, UserKeeper
 from controller.coreusers import CoreUsers, connect, core_access
 from controller.dataplane import GatedDataPlane
 from controller.events import EventRecorder
+from controller.metrics import CertificateMetrics
 from controller.options import PROGRAM, Options
 from controller.reconcile import Reconciler
 from controller.resources import CONFIG_MAPS, REPLICA_SETS, SECRETS
 from controller.rollouts import Rollouts, rolling_now
+from controller.served import ServedCertificates
 from controller.userpair import PairMaker
 from controller.watchdog import LOOK, Watchdog
 from controller.watches import STORAGE_INDEX, Watches
@@ -34,7 +39,9 @@ from informers import (
     SharedIndexInformer,
     SharedInformerFactory,
 )
+from informers.metrics import InformerCollector
 from workqueue import Clock, ItemExponentialFailureRateLimiter, RateLimitingQueue, ShutDown
+from workqueue.metrics import PrometheusMetricsProvider
 
 _SYNC_REPORT: Final = 10.0
 """Seconds between two lines on what is still waited for at the start."""
@@ -63,7 +70,9 @@ class EtcdStorageController:
         clock: Clock,
         rng: random.Random,
         now: Callable[[], datetime],
+        registry: CollectorRegistry,
     ) -> None:
+        """`registry` gets the metrics of certificates, queue and informers."""
         self._client = client
         self._options = options
         self._clock = clock
@@ -74,9 +83,15 @@ class EtcdStorageController:
         # Nothing that all storages share, as controller-runtime has it with priorities: the
         # retries of many would hold up those of one with something new to do.
         self._queue: RateLimitingQueue[str] = RateLimitingQueue(
-            ItemExponentialFailureRateLimiter(0.005, 1000.0), "etcdstorage", clock=clock
+            ItemExponentialFailureRateLimiter(0.005, 1000.0),
+            "etcdstorage",
+            clock=clock,
+            metrics=PrometheusMetricsProvider(registry),
         )
         self._factory = SharedInformerFactory(client, clock, rng, on_failure=self._informer_died)
+        InformerCollector(registry, {PROGRAM: self._factory})
+        metrics = CertificateMetrics(now)
+        registry.register(metrics)
         self._recorder = EventRecorder(client, PROGRAM, now)
         watches = Watches(self._factory, self._queue, options, self._refresh_access)
         self._listers = watches.listers
@@ -84,6 +99,7 @@ class EtcdStorageController:
         consistency = ConsistencyStore(self._listers.written(), clock)
         self._watchdog = Watchdog(consistency, watches.written, clock)
         self._rollouts = Rollouts(options.max_concurrent_rollouts, clock, self._queue.add)
+        self._served = ServedCertificates(self._queue.add, rng, clock=clock)
         self._reconciler = Reconciler(
             client=client,
             listers=self._listers,
@@ -92,10 +108,18 @@ class EtcdStorageController:
             core=options.core,
             namespace=options.namespace,
             reserved_names=options.reserved_names,
+            require_tls=options.require_tls,
             recorder=self._recorder,
             now=now,
             rng=rng,
             rollouts=self._rollouts,
+            certifier=Certifier(
+                options.namespace,
+                Consumers(client, clock=clock, rng=rng),
+                Restarts(client, clock=clock, rng=rng),
+                self._served,
+            ),
+            metrics=metrics,
             users=self._make_users(now),
         )
 
@@ -132,11 +156,13 @@ class EtcdStorageController:
                 _log.info("synced", workers=self._options.workers)
                 self._restore_rollouts()
                 self._start_keeper()
+                self._served.start()
                 self._work()
         finally:
             self._queue.shut_down()
             if self._keeper:
                 self._keeper.stop(_KEEPER)
+            self._served.stop()
             self._recorder.stop()
             # Calls that still wait for an answer are cut now; their time to finish is over.
             self._client.close()

@@ -2,16 +2,15 @@
 
 import argparse
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Final, NoReturn
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
-from controller.api.durations import parse_duration
+from controller import flagvalues
 from controller.api.storage import RESERVED_NAMES
 from controller.dataplane import CoreEtcd, Images, UserSecrets
 from controller.log import FORMATS, LEVELS
@@ -23,24 +22,8 @@ DEFAULT_GATE_IMAGE: Final = "docker.io/envoyproxy/envoy:distroless-v1.40.0"
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where the kubelet mounts a pod's identity, its namespace among it."""
 
-_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_OBJECT_NAME: Final = re.compile(
-    r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-)
-_HOST_PORT: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9][-_.a-zA-Z0-9]*)(:[0-9]+)?")
-_IMAGE: Final = re.compile(
-    r"([a-zA-Z0-9][-a-zA-Z0-9.]*(:[0-9]+)?/)?"  # registry
-    r"[a-z0-9][-a-z0-9._/]*(:\w[-\w.]{0,127})?(@sha256:[0-9a-f]{64})?"
-)
-_NUMBER: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
-_MOST_REQUESTS: Final = 1_000_000
-"""A second, or at once: above that a limit is none."""
-
 CALL_TIMEOUT: Final = 30.0
 """Seconds that a call to the API server may take, with all that it waits for."""
-
-_SHORTEST_RESYNC: Final = 1.0
-"""Seconds. Below that a resync would be most of what the controller does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +33,7 @@ class Options:
     `kube_api_qps` is in requests a second, and without a limit if it or `kube_api_burst` is 0.
     `core_controller_urls` is where this program itself reaches the core. Without `user_secrets`
     storages have no users of their own there. A `max_concurrent_rollouts` of 0 is no limit.
+    `metrics_bind_address` is host, '' for every address, and port; None: nothing is served.
     """
 
     kubeconfig: str | None
@@ -64,6 +48,8 @@ class Options:
     workers: int
     resync_period: float
     reserved_names: frozenset[str]
+    require_tls: bool
+    metrics_bind_address: tuple[str, int] | None
     log_level: str
     log_format: str
 
@@ -101,6 +87,8 @@ def parse_options(
         workers=given.workers,
         resync_period=given.resync_period,
         reserved_names=RESERVED_NAMES | given.reserved_names,
+        require_tls=given.require_tls,
+        metrics_bind_address=given.metrics_bind_address,
         log_level=given.log_level,
         log_format=given.log_format,
     )
@@ -151,14 +139,14 @@ def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.A
     add(
         "--kube-api-qps",
         metavar="NUMBER",
-        type=_qps,
+        type=flagvalues.qps,
         default=0.0,
         help="requests a second to the API server, watches apart; 0: no limit (%(default)g)",
     )
     add(
         "--kube-api-burst",
         metavar="N",
-        type=_burst,
+        type=flagvalues.burst,
         default=10,
         help="requests at once before --kube-api-qps counts; 0: no limit (%(default)s)",
     )
@@ -166,13 +154,13 @@ def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.A
         "--namespace",
         "-n",
         metavar="NAME",
-        type=_namespace,
+        type=flagvalues.namespace,
         default=_own_namespace(environment, service_account),
         help="where proxies, Services and the core's credentials live (%(default)s)",
     )
     _add_core_flags(parser)
     _add_work_flags(parser)
-    _add_log_flags(parser)
+    _add_diagnostic_flags(parser)
     add("--version", action="version", version=f"{PROGRAM} {version()}")
     return parser
 
@@ -183,7 +171,7 @@ def _add_core_flags(parser: argparse.ArgumentParser) -> None:
         "--etcd-core-url",
         "-u",
         metavar="URL",
-        type=_urls,
+        type=flagvalues.urls,
         action="append",
         required=True,
         help="the core etcd as the proxy pods reach it; repeatable, or comma separated",
@@ -191,7 +179,7 @@ def _add_core_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--etcd-core-ca-configmap",
         metavar="NAME",
-        type=_object_name,
+        type=flagvalues.object_name,
         default="etcd-coreserving-ca",
         help="holds the core's CA, key ca.pem (%(default)s)",
     )
@@ -199,27 +187,27 @@ def _add_core_flags(parser: argparse.ArgumentParser) -> None:
         "--etcd-core-certs-secret",
         "--etcd-core-ca-secret",
         metavar="NAME",
-        type=_object_name,
+        type=flagvalues.object_name,
         default="etcd-coreserving-cert",
         help="holds client.pem and client-key.pem for the core (%(default)s)",
     )
     add(
         "--etcd-core-root-secret",
         metavar="NAME",
-        type=_object_name,
+        type=flagvalues.object_name,
         help="holds client.pem and client-key.pem of the core's user root; with this and the next"
         " flag every storage gets a user of its own in the core",
     )
     add(
         "--etcd-core-client-ca-secret",
         metavar="NAME",
-        type=_object_name,
+        type=flagvalues.object_name,
         help="holds ca.pem and ca-key.pem of an authority that the core trusts for clients",
     )
     add(
         "--etcd-core-controller-url",
         metavar="URL",
-        type=_urls,
+        type=flagvalues.urls,
         action="append",
         default=[],
         help="the core etcd as this program reaches it; default: --etcd-core-url",
@@ -231,35 +219,35 @@ def _add_work_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--etcd-proxy-image",
         metavar="IMAGE",
-        type=_image,
+        type=flagvalues.image,
         default=DEFAULT_PROXY_IMAGE,
         help="image with /usr/local/bin/etcd (%(default)s)",
     )
     add(
         "--gate-image",
         metavar="IMAGE",
-        type=_image,
+        type=flagvalues.image,
         default=DEFAULT_GATE_IMAGE,
         help="image with /usr/local/bin/envoy (%(default)s)",
     )
     add(
         "--max-concurrent-rollouts",
         metavar="N",
-        type=_rollouts,
+        type=flagvalues.rollouts,
         default=5,
         help="storages whose pods are replaced at the same time; 0: no limit (%(default)s)",
     )
     add(
         "--workers",
         metavar="N",
-        type=_workers,
+        type=flagvalues.workers,
         default=4,
         help="storages reconciled at the same time, 1 to 64 (%(default)s)",
     )
     add(
         "--resync-period",
         metavar="DURATION",
-        type=_resync,
+        type=flagvalues.resync,
         default="10m",
         help="how often every storage is looked at again, from the caches; 0 is never"
         " (%(default)s)",
@@ -267,14 +255,26 @@ def _add_work_flags(parser: argparse.ArgumentParser) -> None:
     add(
         "--reserved-names",
         metavar="NAMES",
-        type=_names,
+        type=flagvalues.names,
         default=frozenset(),
         help="comma separated; storages of these names are refused, besides registry and root",
     )
+    add(
+        "--require-tls",
+        action="store_true",
+        help="refuse storages that list neither caCertConfigMap nor clientCertSecret",
+    )
 
 
-def _add_log_flags(parser: argparse.ArgumentParser) -> None:
+def _add_diagnostic_flags(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
+    add(
+        "--metrics-bind-address",
+        metavar="ADDRESS",
+        type=flagvalues.bind_address,
+        default=":8080",
+        help="where metrics are served over HTTP, at /metrics; 0: nowhere (%(default)s)",
+    )
     add("--log-level", choices=tuple(LEVELS), default="info", help="(%(default)s)")
     add(
         "--log-format",
@@ -305,87 +305,3 @@ def _own_namespace(environment: Mapping[str, str], service_account: Path) -> str
         return (service_account / "namespace").read_text().strip() or DEFAULT_NAMESPACE
     except OSError:
         return DEFAULT_NAMESPACE
-
-
-def _urls(text: str) -> list[str]:
-    return [_url(part.strip()) for part in text.split(",")]
-
-
-def _url(text: str) -> str:
-    problem = f"{text!r} is no URL of an etcd such as https://etcd.example.org:2379"
-    try:
-        parts = urlsplit(text)
-        # urlsplit drops line breaks: what it found need not be all that was given.
-        whole = text.isprintable()
-        usable = whole and parts.scheme in {"http", "https"} and _host_only(parts)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{problem} ({error})") from error
-    if not usable:
-        raise argparse.ArgumentTypeError(problem)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _host_only(parts: SplitResult) -> bool:
-    """Whether there is a host, perhaps a port and no more; a bad port raises ValueError."""
-    extras = parts.query or parts.fragment or parts.path not in {"", "/"}
-    return bool(_HOST_PORT.fullmatch(parts.netloc)) and parts.port != 0 and not extras
-
-
-def _object_name(text: str) -> str:
-    if not _OBJECT_NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of an object")
-    return text
-
-
-def _namespace(text: str) -> str:
-    if not _DNS_LABEL.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no name of a namespace")
-    return text
-
-
-def _image(text: str) -> str:
-    if not _IMAGE.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no reference of an image")
-    return text
-
-
-def _names(text: str) -> frozenset[str]:
-    names = frozenset(part.strip() for part in text.split(",") if part.strip())
-    for name in names:
-        if not _DNS_LABEL.fullmatch(name):
-            raise argparse.ArgumentTypeError(f"{name!r} is no name that a storage can have")
-    return names
-
-
-def _workers(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 64")
-    return int(text)
-
-
-def _rollouts(text: str) -> int:
-    if not text.isdecimal() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of storages")
-    return int(text)
-
-
-def _qps(text: str) -> float:
-    if not _NUMBER.fullmatch(text) or float(text) > _MOST_REQUESTS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of requests a second")
-    return float(text)
-
-
-def _burst(text: str) -> int:
-    if not _NUMBER.fullmatch(text) or "." in text or int(text) > _MOST_REQUESTS:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of requests")
-    return int(text)
-
-
-def _resync(text: str) -> float:
-    try:
-        seconds = parse_duration(text).total_seconds()
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
-    if 0 < seconds < _SHORTEST_RESYNC:
-        raise argparse.ArgumentTypeError(f"{text!r} is too short: give 0 or at least 1s")
-    return seconds

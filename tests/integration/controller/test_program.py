@@ -7,12 +7,14 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import yaml
 
+from hack.cluster import ports
 from hack.cluster.controlplane import ControlPlane
 from informers import Client
 from tests.integration.controller.conftest import (
@@ -76,8 +78,14 @@ def programs() -> Iterator[list[Program]]:
 
 
 def _start(programs: list[Program], kubeconfig: Path, *flags: str) -> Program:
-    core = "--etcd-core-url=http://core.example:2379"
-    program = Program([*_PROGRAM, "--log-format=json", f"--kubeconfig={kubeconfig}", core, *flags])
+    given = (
+        "--log-format=json",
+        f"--kubeconfig={kubeconfig}",
+        "--etcd-core-url=http://core.example:2379",
+        # Others on this machine may have the default one's port.
+        "--metrics-bind-address=0",
+    )
+    program = Program([*_PROGRAM, *given, *flags])
     programs.append(program)
     return program
 
@@ -90,6 +98,25 @@ def test_sigterm_ends_it_with_code_0(
     code, seconds = program.end(signal.SIGTERM)
     assert (code, seconds < 10) == (0, True), program.lines
     assert all(json.loads(line) for line in program.lines)
+
+
+def test_metrics_are_served_while_it_runs(
+    programs: list[Program], control_plane: ControlPlane, crd: None, namespace: str
+) -> None:
+    (port,) = ports.free(1)
+    address = f"--metrics-bind-address=127.0.0.1:{port}"
+    program = _start(programs, control_plane.kubeconfig, f"--namespace={namespace}", address)
+    program.await_word('"synced"')
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+        told = answer.read().decode()
+    for series in (
+        'workqueue_depth{name="etcdstorage"}',
+        'informer_queued_items{group="apps",name="etcdproxy-controller"',
+        'rest_client_requests_total{code="200"',
+        "# TYPE etcdproxy_certificate_seconds_left gauge",
+    ):
+        assert f"\n{series}" in told
+    assert program.end(signal.SIGTERM)[0] == 0
 
 
 def test_without_the_crd_it_waits_says_so_and_goes_on(

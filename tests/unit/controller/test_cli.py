@@ -3,33 +3,42 @@
 import gc
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import pytest
+from prometheus_client import CollectorRegistry, Gauge
 
 from controller import cli
 from controller.options import CALL_TIMEOUT, Options, parse_options
+from hack.cluster import ports
 from tests.support.collector import same_thresholds
 from workqueue import RealClock
 
 _same_thresholds = pytest.fixture(autouse=True)(same_thresholds)
 
 URL = ("-u", "https://core:2379")
+SILENT = ("--metrics-bind-address", "0")
 
 STANDING_IN = """
 import sys, threading
 from controller import cli
 from controller.options import parse_options
+from prometheus_client import CollectorRegistry
 from workqueue import RealClock
 
 class Client:
     server = "https://server"
+
 class Controller:
     def __init__(self, *_, **__):
         pass
@@ -44,7 +53,7 @@ class Controller:
 cli.EtcdStorageController = Controller
 options = parse_options(["-u", "https://core", "--log-format", "json"], environment={})
 cli.configure_logging("error", "json")
-sys.exit(cli.run(Client(), options, RealClock()))
+sys.exit(cli.run(Client(), options, RealClock(), CollectorRegistry()))
 """
 """The program with nothing behind it: signals are of a process, not of a test."""
 
@@ -89,6 +98,17 @@ class FakeClient:
 
     server = "https://server"
 
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+
+@dataclass
+class FakeConfig:
+    """Of a server that nobody calls."""
+
+    kubeconfig: str | None
+    server: str = "https://server:6443"
+
 
 class FakeController:
     """Ends at once."""
@@ -114,7 +134,7 @@ def test_a_thread_that_died_is_an_exit_code(
     client: Any = FakeClient()
     options: Options = parse_options(URL, environment={})
     before = signal.getsignal(signal.SIGTERM), threading.enumerate()
-    assert cli.run(client, options, RealClock()) == code
+    assert cli.run(client, options, RealClock(), CollectorRegistry()) == code
     assert (signal.getsignal(signal.SIGTERM), threading.enumerate()) == before
 
 
@@ -132,11 +152,11 @@ def test_main_gives_the_flags_to_what_it_starts(
             started["options"] = options
             return super().__new__(cls)
 
-    monkeypatch.setattr(cli, "load_config", lambda kubeconfig: ("config of", kubeconfig))
+    monkeypatch.setattr(cli, "load_config", FakeConfig)
     monkeypatch.setattr(cli, "Client", Recorded)
     monkeypatch.setattr(cli, "EtcdStorageController", Quiet)
-    assert cli.main([*URL, "-k", str(tmp_path), "--workers", "7"]) == 0
-    assert started["config"] == ("config of", str(tmp_path))
+    assert cli.main([*URL, *SILENT, "-k", str(tmp_path), "--workers", "7"]) == 0
+    assert started["config"] == FakeConfig(str(tmp_path))
     assert started["options"].workers == 7
     # Fewer connections than threads that use them would make writers wait for each other.
     assert started["pool_size"] == 7 + 1
@@ -164,6 +184,46 @@ def test_requests_are_limited_if_both_flags_say_so(
 ) -> None:
     options = parse_options([*URL, *flags], environment={})
     assert (cli._throttle(options, RealClock()) is not None) == limited
+
+
+def test_while_it_runs_its_metrics_are_served_and_no_longer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (port,) = ports.free(1)
+    url = f"http://127.0.0.1:{port}/metrics"
+    scraped: list[str] = []
+
+    class Scraped(FakeController):
+        def __init__(self, *_: Any, registry: CollectorRegistry, **__: Any) -> None:
+            Gauge("of_the_controller", "Any", registry=registry)
+
+        def run(self, stop: threading.Event) -> bool:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                scraped.append(answer.read().decode())
+            return super().run(stop)
+
+    monkeypatch.setattr(cli, "load_config", FakeConfig)
+    monkeypatch.setattr(cli, "Client", FakeClient)
+    monkeypatch.setattr(cli, "EtcdStorageController", Scraped)
+    assert cli.main([*URL, "--metrics-bind-address", f"127.0.0.1:{port}"]) == 0
+    assert "\nof_the_controller 0.0\n" in scraped[0]
+    assert "\n# TYPE rest_client_requests_total counter\n" in scraped[0]
+    with pytest.raises(urllib.error.URLError, match="refused"):
+        urllib.request.urlopen(url, timeout=10)
+
+
+def test_a_port_in_use_ends_the_start_with_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "load_config", FakeConfig)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        assert cli.main([*URL, "--metrics-bind-address", address]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("etcdproxy-controller: argument --metrics-bind-address: ")
+    assert address.rpartition(":")[2] in err
+    assert "in use" in err
 
 
 @pytest.mark.parametrize("content", [None, "not: [closed", "{}", "apiVersion: v1\nkind: Config\n"])

@@ -55,6 +55,8 @@ def test_the_defaults() -> None:
         workers=4,
         resync_period=600.0,
         reserved_names=frozenset({"registry", "root"}),
+        require_tls=False,
+        metrics_bind_address=("", 8080),
         log_level="info",
         log_format=log_format,
     )
@@ -80,6 +82,8 @@ def test_every_flag() -> None:
             *("--workers", "64"),
             *("--resync-period", "1h30m"),
             *("--reserved-names", "kube, default,,registry"),
+            "--require-tls",
+            *("--metrics-bind-address", "[::1]:9090"),
             *("--log-level", "debug"),
             *("--log-format", "json"),
         ],
@@ -98,6 +102,8 @@ def test_every_flag() -> None:
         workers=64,
         resync_period=5400.0,
         reserved_names=frozenset({"registry", "root", "kube", "default"}),
+        require_tls=True,
+        metrics_bind_address=("::1", 9090),
         log_level="debug",
         log_format="json",
     )
