@@ -1,4 +1,6 @@
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -20,6 +22,22 @@ def test_a_port_in_use_is_not_given(address: str) -> None:
         assert ports.free(1, [taken, spare]) == [spare]
         with pytest.raises(ports.NoFreePortError, match="fewer than 2 of 2"):
             ports.free(2, [taken, spare])
+
+
+def test_what_another_process_has_drawn_is_its_own_until_it_ends() -> None:
+    program = "from hack.cluster import ports; print(*ports.free(1), flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout
+        drawn = int(other.stdout.readline())
+        with pytest.raises(ports.NoFreePortError):
+            ports.free(1, [drawn])
+        other.communicate("\n")
+    assert ports.free(1, [drawn]) == [drawn]
 
 
 def test_candidates_are_neither_ephemeral_nor_node_ports() -> None:
