@@ -83,14 +83,14 @@ class Demo:
 
     def refuse_cluster_in_use(self) -> None:
         """Raise DemoError if the product, or what looks like it, stands there already."""
-        ours, there = self._names("-l", MARK), self._names()
+        ours, there = self.standing("-l", MARK), self.standing()
         if foreign := there - ours:
             raise DemoError(
                 f"this cluster has {', '.join(sorted(foreign))}, which the demo did not make and"
                 " would change and later delete: use another cluster, or unset KUBECONFIG"
             )
 
-    def _names(self, *selection: str) -> set[str]:
+    def standing(self, *selection: str) -> set[str]:
         """Return `SHARED` as far as the cluster has it."""
         found = self.kubectl("get", "crd,namespaces", "-oname", *selection)
         names = found.replace("customresourcedefinition.apiextensions.k8s.io/", "crd/").split()
@@ -101,7 +101,7 @@ class Demo:
         for manifest in (*PRODUCT, *TENANTS):
             self.show("apply", "-f", _path(manifest))
             # At once, so that a demo that was broken off is still known as one.
-            self.kubectl("label", "--overwrite", *self._names(), f"{MARK}=true")
+            self.kubectl("label", "--overwrite", *self.standing(), f"{MARK}=true")
         wait = ("wait", f"--timeout={_TIMEOUT}")
         self.show(*wait, "-n", "etcd", "--for=condition=Ready", "pod/core-etcd")
         deployment = "deployment/etcdproxy-controller-deployment"

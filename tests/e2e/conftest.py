@@ -1,11 +1,17 @@
-"""A real node, brought up once for all tests that ask for it, and the product on it."""
+"""A real node, brought up once for all tests that ask for it, and the product on it.
+
+`make e2e` runs two processes beside each other, each with a node of its own: one rolls gates while
+clients work, and has most of the machine; the other one does the rest, which is mostly waiting.
+"""
 
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from hack.cluster import binaries, cache, components, images
 from hack.cluster.command import run
@@ -14,9 +20,21 @@ from tests.attack.picture import Core
 from tests.e2e.product import Product
 from tests.support.etcdrpc import Schema
 from tests.support.netns import inside
-from tests.support.suites import build_first, mark
+from tests.support.suites import build_first, build_visibly, mark
 
 _FOLDER = Path(__file__).parent
+_NODE = "e2e"
+
+
+class _Lanes(LoadScopeScheduling):  # type: ignore[misc]
+    """Gives one process the module that loads the machine, and the other one all others."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "rolls" if "/test_no_failures.py::" in nodeid else "rest"
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Lanes:
+    return _Lanes(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,13 +42,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    build_first(session, _FOLDER, lambda: prepare(print))
+    build_first(session, _FOLDER, build)
+
+
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Build before there are processes to share the tests, of which nobody sees the output."""
+    build_visibly(config, build)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Take down what processes that were broken off, as by Ctrl-C, had no time for."""
+    if config.getoption("numprocesses"):
+        for folder in cache.run().glob(f"{_NODE}-gw*/"):
+            Node(folder).down()
+
+
+def build() -> None:
+    prepare(print)
+    binaries.ensure("etcd-descriptors", *components.TENANTS)
 
 
 @pytest.fixture(scope="session")
-def node() -> Iterator[Node]:
+def node(worker_id: str) -> Iterator[Node]:
     """Give a node that is up; it is not the one of `make demo`, which may run beside it."""
-    running = Node(cache.run() / "e2e")
+    running = Node(cache.run() / f"{_NODE}-{worker_id}")
     # What a run before this one left, if it was killed.
     running.down()
     running.up(print)

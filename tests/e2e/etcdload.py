@@ -8,7 +8,7 @@ from typing import Self
 
 from hack.cluster import images
 from tests.attack.picture import Core
-from tests.e2e.product import NAMESPACE, Json, Product
+from tests.e2e.product import NAMESPACE, PATIENCE, Json, Product
 
 HOME = "default"
 """The namespace of all tenants."""
@@ -68,7 +68,7 @@ class EtcdLoad:
         """Wait for its end, and return what it tells, and what the core has of it."""
         ended = "--for=jsonpath={.status.containerStatuses[0].state.terminated.exitCode}"
         pod = (f"-n{HOME}", f"pod/{self._name}")
-        self._product.kubectl("wait", *pod, ended, "--timeout=90s")
+        self._product.kubectl("wait", *pod, ended, f"--timeout={PATIENCE}s")
         told = self._product.kubectl("logs", *pod)
         self._product.kubectl("delete", *pod, "--wait=false")
         journal: Json = json.loads(told.splitlines()[-1])

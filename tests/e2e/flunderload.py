@@ -67,7 +67,7 @@ class FlunderLoad:
             thread = threading.Thread(target=work, name="flunders")
             thread.start()
             self._threads.append(thread)
-        eventually(lambda: self.made or self.failures, within=10)
+        eventually(lambda: self.made or self.failures, within=60)
         return self
 
     def end(self) -> None:
@@ -76,7 +76,7 @@ class FlunderLoad:
         writer, watcher = self._threads
         writer.join()
         with suppress(AssertionError):  # What is missing is told below.
-            eventually(lambda: len(self.seen) >= len(self.made), within=10)
+            eventually(lambda: len(self.seen) >= len(self.made), within=60)
         self._watches.close()
         watcher.join()
         self._client.close()
@@ -84,7 +84,7 @@ class FlunderLoad:
         assert self.attempts.failures == []
         assert self.seen == self.made
         assert self._stored() == set(self._kept)
-        assert len(self.made) > 20
+        assert len(self.made) > 5
 
     def _stored(self) -> set[str]:
         """Return the names of its own Flunders, as the core has them."""

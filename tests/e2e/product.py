@@ -37,6 +37,9 @@ USERS = (
 )
 """The controller's flags."""
 
+PATIENCE = 240
+"""Seconds that anything may take on a machine that is busy with something else."""
+
 Json = dict[str, Any]
 
 
@@ -75,26 +78,35 @@ class Product:
         # The core's own compaction must not be taken for a tenant's.
         self.kubectl("apply", "-f-", stdin=core.replace("retention=5m", "retention=24h"))
         self.kubectl("apply", *(f"-f{ARTIFACTS / manifest}" for manifest in MANIFESTS))
-        wait = ("wait", "-netcd", "--timeout=120s")
+        wait = ("wait", "-netcd", f"--timeout={PATIENCE}s")
         self.kubectl(*wait, "--for=condition=Ready", "pod/core-etcd")
         self.kubectl(*wait, "--for=condition=Complete", "job/core-etcd-users")
         self.start(*USERS)
 
     def enable_users(self) -> None:
-        """Let the core check users, if it does not yet, by the commands of its README."""
+        """Let the core check users, by the commands of its README; the controller will see it."""
+        for command in etcdctl_commands((ARTIFACTS / "etcd/README.md").read_text()):
+            self.kubectl(*command)
+
+    def require_users(self) -> None:
+        """See that the core checks users, and that the controller knows before it goes on."""
         with closing(self.core()) as core:
             if core.call("/etcdserverpb.Auth/AuthStatus").enabled:
                 return
-        for command in etcdctl_commands((ARTIFACTS / "etcd/README.md").read_text()):
-            self.kubectl(*command)
+        self.enable_users()
+        # A new one asks at once, a running one within half a minute.
+        self.kubectl("rollout", "restart", f"-n{NAMESPACE}", DEPLOYMENT)
+        self._await_rollout()
 
     def start(self, *flags: str) -> None:
         """Run the controller with these flags, and return when it does."""
         path = "/spec/template/spec/containers/0/args"
-        patch = [{"op": "replace", "path": path, "value": flags}]
-        deployment = (f"-n{NAMESPACE}", DEPLOYMENT)
-        self.kubectl("patch", *deployment, "--type=json", f"--patch={json.dumps(patch)}")
-        self.kubectl("rollout", "status", *deployment, "--timeout=120s")
+        patch = json.dumps([{"op": "replace", "path": path, "value": flags}])
+        self.kubectl("patch", f"-n{NAMESPACE}", DEPLOYMENT, "--type=json", f"--patch={patch}")
+        self._await_rollout()
+
+    def _await_rollout(self) -> None:
+        self.kubectl("rollout", "status", f"-n{NAMESPACE}", DEPLOYMENT, f"--timeout={PATIENCE}s")
 
     def create(self, name: str, **spec: object) -> None:
         self.apply(
@@ -108,7 +120,7 @@ class Product:
 
     def delete(self, *names: str) -> None:
         """Delete storages; pods of theirs may still end."""
-        self.kubectl("delete", "--timeout=120s", *(f"es/{name}" for name in names))
+        self.kubectl("delete", f"--timeout={PATIENCE}s", *(f"es/{name}" for name in names))
 
     def status(self, name: str) -> Json:
         status: Json = self.client.get(ETCD_STORAGES, name).get("status", {})
@@ -122,17 +134,21 @@ class Product:
     def uids(self, name: str) -> set[str]:
         return {pod["metadata"]["uid"] for pod in self.pods(name)}
 
-    def settled(self, name: str, replicas: int) -> bool:
-        """Whether just so many pods are there, ready, and as they should be."""
+    def serving(self, name: str, replicas: int) -> bool:
+        """Whether just so many pods are ready and as they should be; others may still end."""
         storage = self.client.get(ETCD_STORAGES, name)
         status = storage.get("status", {})
         counts = [status.get(f"{kind}eplicas") for kind in ("r", "readyR", "updatedR")]
         seen = status.get("observedGeneration") == storage["metadata"]["generation"]
-        return seen and counts == [replicas] * 3 and len(self.pods(name)) == replicas
+        return seen and counts == [replicas] * 3
+
+    def settled(self, name: str, replicas: int) -> bool:
+        """Whether no others are there any more either."""
+        return self.serving(name, replicas) and len(self.pods(name)) == replicas
 
     def await_(self, probe: Callable[[], object], what: str) -> None:
         """Wait for something to be seen at the API server, which others need as well."""
-        eventually(probe, within=120, what=what, every=0.25)
+        eventually(probe, within=PATIENCE, what=what, every=0.25)
 
     def await_settled(self, name: str, replicas: int = 2) -> None:
         self.await_(lambda: self.settled(name, replicas), f"{name} has {replicas} pods")

@@ -28,8 +28,10 @@ class SampleApiserver:
     address: str
 
     def start(self) -> None:
-        """Return when it serves Flunders."""
         self.product.apply(*_rights(), self._certificates(), self._service(), self._pod())
+
+    def await_serving(self) -> None:
+        """Wait until it serves Flunders."""
         client = self.client()
         try:
             self.product.await_(lambda: serves(client), f"{self._name} serves")
@@ -37,7 +39,9 @@ class SampleApiserver:
             client.close()
 
     def stop(self) -> None:
-        self.product.kubectl("delete", f"-n{HOME}", f"pod/{self._name}", f"service/{self._name}")
+        """End it; its pod is gone a moment later."""
+        what = (f"pod/{self._name}", f"service/{self._name}")
+        self.product.kubectl("delete", f"-n{HOME}", *what, "--wait=false")
 
     def client(self, metrics: ClientMetrics | None = None) -> Client:
         """Return the administrator's client of this server."""

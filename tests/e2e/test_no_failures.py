@@ -3,22 +3,23 @@
 In both modes, as a bare etcd client and as an API server's.
 """
 
+import re
 import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 
 import pytest
 
 from controller.options import DEFAULT_GATE_IMAGE
-from controller.resources import DISRUPTION_BUDGETS
 from tests.attack.picture import Core
 from tests.e2e.etcdload import EtcdLoad, working
 from tests.e2e.flunderload import FlunderLoad
-from tests.e2e.product import NAMESPACE, USERS, Product
+from tests.e2e.product import PATIENCE, USERS, Product
 from tests.e2e.sampleapiserver import SampleApiserver
 
-pytestmark = [pytest.mark.usefixtures("network", "tenants"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.usefixtures("network", "tenants"), pytest.mark.timeout(900)]
 
 MODES = {"proxied": "Proxy", "direct": "Direct"}
 """Storages, and their modes."""
@@ -49,7 +50,7 @@ def test_through_the_core_s_users_being_turned_on(product: Product, core: Core) 
 def apiservers(product: Product) -> Iterator[list[SampleApiserver]]:
     """Two storages, and an API server on each."""
     product.start(*USERS)
-    product.enable_users()
+    product.require_users()
     for name, mode in MODES.items():
         product.create(name, mode=mode)
     servers = [SampleApiserver(product, n, mode, ADDRESSES[n]) for n, mode in MODES.items()]
@@ -58,6 +59,8 @@ def apiservers(product: Product) -> Iterator[list[SampleApiserver]]:
         assert product.status(name)["isolation"] == "Core"
     for server in servers:
         server.start()
+    for server in servers:
+        server.await_serving()
     yield servers
     for server in servers:
         server.stop()
@@ -98,12 +101,15 @@ def test_through_an_update_of_the_gates(load: Load, product: Product) -> None:
 
 
 def test_through_fewer_pods_and_more(load: Load, product: Product) -> None:
+    """One is alone until the new one is ready; the one that went may still drain then."""
     with load():
         for replicas in (1, 2):
             for name, mode in MODES.items():
                 product.create(name, mode=mode, replicas=replicas)
             for name in MODES:
-                product.await_settled(name, replicas)
+                product.await_(partial(product.serving, name, replicas), f"{name}: {replicas}")
+        for name in MODES:
+            product.await_settled(name)
 
 
 def test_through_a_drain_of_the_node(load: Load, product: Product) -> None:
@@ -112,21 +118,23 @@ def test_through_a_drain_of_the_node(load: Load, product: Product) -> None:
     Until then the budgets hold the drain back: of each storage one pod stays.
     """
     node = product.node
+    said = product.folder / "drain.log"
 
     def drain() -> None:
-        arguments = ("drain", "node", f"--pod-selector={SELECTOR}", "--timeout=120s")
+        arguments = ("drain", "node", f"--pod-selector={SELECTOR}", f"--timeout={PATIENCE}s")
         command = node.entering(node.kubectl_command(*arguments))
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as draining:
+        with said.open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as draining:
             product.await_(lambda: all(map(waits, MODES)), "the budgets hold the drain back")
             assert draining.poll() is None
             node.kubectl("uncordon", "node")
-            assert draining.wait(120) == 0
+            assert draining.wait(PATIENCE) == 0, said.read_text()
 
     def waits(name: str) -> bool:
-        """Whether one pod serves, and the place of the other one is waited for."""
-        phases = sorted(pod["status"]["phase"] for pod in product.pods(name))
-        budget = product.client.get(DISRUPTION_BUDGETS, f"etcd-{name}", NAMESPACE)
-        return phases == ["Pending", "Running"] and not budget["status"]["disruptionsAllowed"]
+        """Whether the place of one pod is waited for, and the other one may not go."""
+        staying = [p for p in product.pods(name) if "deletionTimestamp" not in p["metadata"]]
+        phases = sorted(pod["status"]["phase"] for pod in staying)
+        refused = rf'evicting pods/"etcd-rs-{name}-.* would violate the pod\'s disruption budget'
+        return phases == ["Pending", "Running"] and bool(re.search(refused, said.read_text()))
 
     with load():
         try:

@@ -13,7 +13,7 @@ from tests.attack.scene import OTHER, STORAGE, Place, Scene, furnish, refused, w
 from tests.e2e.product import Product, restarts
 from tests.support.etcdrpc import UNIMPLEMENTED, Endpoint
 
-pytestmark = [pytest.mark.usefixtures("network"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.usefixtures("network"), pytest.mark.timeout(600)]
 
 STORAGES = (STORAGE, OTHER)
 FATAL = "an operation that is none"
@@ -24,7 +24,7 @@ FATAL = "an operation that is none"
 def scene(request: pytest.FixtureRequest, product: Product, core: Core) -> Iterator[Scene]:
     """Two storages of one mode, one of them the attacker's, who knows the pods' addresses."""
     place: Place = request.param
-    product.enable_users()
+    product.require_users()
     for name in STORAGES:
         product.create(name, mode=place.mode, replicas=1)
     for name in STORAGES:
