@@ -3,14 +3,17 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
+# Three processes share the tests, module by module and in order: on two processors, as tests wait
+# about as long as they work.
+SHARED := --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 # In order also with -j: conformance reads what the suites before it leave.
 .NOTPARALLEL:
-.PHONY: help compile lint format type unit integration conformance test e2e image demo demo-down bench-informers bench-dataplane control-plane clean
+.PHONY: help compile lint format type unit integration conformance test e2e image demo demo-down bench-informers bench-dataplane bench-controller soak-certificates control-plane clean
 
 help: ## Print this
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): setup.cfg pyproject.toml hack/make_venv.py
 	@$(PYTHON) -m hack.make_venv $(VENV)
@@ -31,18 +34,18 @@ type: $(READY) ## Check types
 	$(RUN)/mypy
 
 unit: $(READY) ## Tests that start nothing: a few seconds
-	$(RUN)/pytest tests/unit tests/property tests/wire --junit-xml=.reports/unit.xml
+	$(RUN)/pytest tests/property tests/wire tests/unit $(SHARED) --junit-xml=.reports/unit.xml
 
 integration: $(READY) ## Tests on a real etcd, API server and controller manager
-	$(RUN)/pytest tests/integration tests/packaging --junit-xml=.reports/integration.xml
+	$(RUN)/pytest tests/integration tests/packaging $(SHARED) --junit-xml=.reports/integration.xml
 
 conformance: $(READY) ## What tests/CONFORMANCE.md names has run in the two suites above
 	$(RUN)/pytest tests/conformance
 
 test: lint type unit integration conformance ## All of the above: everything that needs no root
 
-e2e: $(READY) ## The demo, attacks and zero failures on a real node (root)
-	$(RUN)/pytest tests/e2e
+e2e: $(READY) ## The demo, attacks and zero failures on real nodes (root)
+	$(RUN)/pytest tests/e2e --numprocesses=2
 
 image: $(READY) ## Build the images without an engine
 	$(RUN)/python -m hack.cluster images
@@ -52,6 +55,12 @@ bench-informers: $(READY) ## How fast informers and queue are, beside client-go:
 
 bench-dataplane: $(READY) ## How fast and how small the data plane is, beside bare etcd: 4 minutes
 	$(RUN)/python -m hack.bench.dataplane
+
+bench-controller: $(READY) ## How fast it deploys storages, beside bare writes; ARGS="--storages=1000"
+	$(RUN)/python -m hack.bench.controller $(ARGS)
+
+soak-certificates: $(READY) ## 200 storages through renewals and rotations: 15 minutes; ARGS="--storages=200"
+	$(RUN)/python -m hack.soak $(ARGS)
 
 control-plane: $(READY) ## Run etcd, API server and controller manager until Ctrl-C
 	$(RUN)/python -m hack.cluster control-plane

@@ -1,9 +1,13 @@
 """Loopback ports that stay free."""
 
+import fcntl
+import functools
+import os
 import random
 import socket
 from collections.abc import Sequence
 
+from hack.cluster import cache
 from hack.cluster.errors import ClusterError
 
 # Below the range that Linux gives to outgoing connections (32768 and up) and below node ports
@@ -16,16 +20,39 @@ class NoFreePortError(ClusterError):
 
 
 def free(count: int, candidates: Sequence[int] = CANDIDATES) -> list[int]:
-    """Return `count` different ports on which nobody listens, drawn by chance."""
+    """Return `count` different ports on which nobody listens, drawn by chance.
+
+    No other process is given them before this one ends: what is to listen there may take its
+    time, and go away for a while.
+    """
     found: list[int] = []
     for port in random.sample(candidates, len(candidates)):
         if len(found) == count:
             break
-        if _is_free(port):
+        if _reserved(port) and _is_free(port):
             found.append(port)
     if len(found) < count:
         raise NoFreePortError(f"fewer than {count} of {len(candidates)} ports are free")
     return found
+
+
+def _reserved(port: int) -> bool:
+    """Take the port for this process unless another one has it."""
+    reservations = _reservations()
+    try:
+        # A lock of the process, so one open file holds those of all its ports.
+        fcntl.lockf(reservations, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, port)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@functools.cache
+def _reservations() -> int:
+    """Open the file whose bytes stand for ports; it is never closed, as that would give all up."""
+    path = cache.root() / "ports.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _is_free(port: int) -> bool:

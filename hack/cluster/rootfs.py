@@ -5,6 +5,7 @@ unpacked side by side and none of their scripts run. The result depends on nothi
 list of packages and versions, which is its key in the cache.
 """
 
+import functools
 import hashlib
 import io
 import shutil
@@ -170,6 +171,7 @@ def _finish(rootfs: Rootfs) -> None:
     rootfs.compile(rootfs.path / standard_library, standard_library)
 
 
+@functools.cache
 def _closure(cache: Path) -> list[Package]:
     # Of what lies in its archive folder apt would print no line, so it is shown an empty one.
     simulation = _apt(cache, "--print-uris", "-o", f"Dir::Cache::archives={cache / 'none'}")

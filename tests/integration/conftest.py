@@ -10,7 +10,7 @@ import pytest
 from hack.cluster import binaries, components
 from hack.cluster.controlplane import ControlPlane
 from tests.support.eventually import eventually
-from tests.support.suites import build_first, mark
+from tests.support.suites import build_first, build_visibly, mark
 from tests.support.threads import no_stray_threads
 
 _FOLDER = Path(__file__).parent
@@ -20,10 +20,22 @@ _no_stray_threads = pytest.fixture(autouse=True)(no_stray_threads)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark(items, _FOLDER, pytest.mark.integration)
+    # Begun last, a long one would keep a single process busy in the end.
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    build_first(session, _FOLDER, lambda: binaries.ensure(*components.WITHOUT_ROOT))
+    build_first(session, _FOLDER, build)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """Build before there are processes to share the tests, of which nobody sees the output."""
+    build_visibly(config, build)
+
+
+def build() -> None:
+    binaries.ensure(*components.WITHOUT_ROOT)
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,15 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from hack.bench.load import NAMESPACE, REPLICA_SETS, populate, unversioned
 from hack.cluster import etcdapi
 from hack.cluster.controlplane import ControlPlane
 from informers import Client, SharedInformerFactory
 from tests.support.watched import Watched
+
+pytestmark = pytest.mark.long
 
 OBJECTS = 10_000
 
@@ -19,6 +23,7 @@ def changed() -> Iterator[dict[str, Any]]:
         yield obj
 
 
+@pytest.mark.timeout(300)
 def test_ten_thousand_objects_change(
     fragile: ControlPlane, client: Client, factory: SharedInformerFactory
 ) -> None:

@@ -9,13 +9,15 @@ from informers import Client, SharedInformerFactory
 from tests.support.eventually import eventually
 from tests.support.watched import CONFIG_MAPS, SECRETS, Watched, Writer
 
+pytestmark = pytest.mark.long
+
 RESTARTS = 20
 
 WRITES = 20
 """Between two restarts, at least."""
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_informers_catch_up_with_a_server_that_restarts(
     fragile: ControlPlane, client: Client, factory: SharedInformerFactory
 ) -> None:
