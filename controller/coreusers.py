@@ -15,6 +15,7 @@ from controller.core import Access, Candidate, CoreLook, TrustLook, UserLook
 from controller.core.keeper import Closable
 from controller.dataplane import CoreEtcd, UserSecrets, core_problem
 from controller.dataplane.core import CA_KEY, CERT_KEY, KEY_KEY
+from controller.ownership import Claim, claim
 from controller.pki.coreuser import ClientAuthority, throwaway
 from controller.plan import Snapshot
 from controller.resources import SECRETS
@@ -49,11 +50,17 @@ class CoreUsers:
     def tenant(self, storage: EtcdStorage, snapshot: Snapshot, refusal: Problem | None) -> Tenant:
         """Ask for the storage's user, and return how it stands, with its Secret if it may be.
 
-        The user of a storage that is refused is not asked for.
+        The user of a storage that is refused is not asked for; the pair that its pods show is
+        kept up, for they go on.
         """
         core = self.keeper.core()
         if refusal:
-            return refused(storage, core, refusal)
+            tenant = refused(storage, core, refusal)
+            return (
+                self._with_pair(tenant, storage, snapshot)
+                if _has_pair(storage, snapshot)
+                else tenant
+            )
         user = self.keeper.want(storage.name, claimed=storage.claimed)
         tenant = with_users(storage, core, user, snapshot.replica_set)
         if tenant.problem or tenant.claims or tenant.holds:
@@ -65,8 +72,12 @@ class CoreUsers:
             if problem.passes:
                 problem = core.problem or problem
             return lacking(tenant, problem, storage, snapshot.replica_set)
-        found = (problem, *tenant.concerns, warning)
-        return replace(tenant, concerns=tuple(p for p in found if p is not None))
+        return _concerned(tenant, problem, warning)
+
+    def _with_pair(self, tenant: Tenant, storage: EtcdStorage, snapshot: Snapshot) -> Tenant:
+        pair, warning = self._pair(storage, snapshot)
+        tenant = replace(tenant, secret=pair.secret, again=pair.again)
+        return _concerned(tenant, pair.problem, warning)
 
     def _pair(self, storage: EtcdStorage, snapshot: Snapshot) -> tuple[PairLook, Problem | None]:
         """Return how the storage's pair stands, and what its authority is to be warned of."""
@@ -83,6 +94,18 @@ class CoreUsers:
 
     def _candidate(self, by: ClientAuthority) -> Candidate:
         return Candidate(by.fingerprint, lambda: throwaway(by, self.now()))
+
+
+def _has_pair(storage: EtcdStorage, snapshot: Snapshot) -> bool:
+    """Whether there is a pair, and it is ours to renew."""
+    present = snapshot.objects.get(SECRETS)
+    owned = present is not None and claim(present, storage) is Claim.OWNED
+    return storage.claimed and owned
+
+
+def _concerned(tenant: Tenant, problem: Problem | None, warning: Problem | None) -> Tenant:
+    found = (problem, *tenant.concerns, warning)
+    return replace(tenant, concerns=tuple(p for p in found if p is not None))
 
 
 def connect(access: Access) -> Closable:

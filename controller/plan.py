@@ -199,6 +199,12 @@ def plan_secrets(
     )
 
 
+def plan_pair(storage: EtcdStorage, secret: Json | None, snapshot: Snapshot) -> Plan:
+    """Decide what the Secret of the storage's user needs, if it is there, and nothing else."""
+    present = snapshot.objects.get(SECRETS)
+    return plan_secrets(storage, (present, secret)) if present is not None else Plan()
+
+
 def without_pods(plan: Plan) -> Plan:
     """Return the plan as far as pods can do without what is missing: none is made, none rolled."""
     kept = tuple(

@@ -46,6 +46,7 @@ from controller.plan import (
     Snapshot,
     Write,
     conflicts,
+    plan_pair,
     plan_suspension,
     without_pods,
 )
@@ -168,7 +169,9 @@ class Reconciler:
         certificates = self._certificates(storage, snapshot, tenant, withdrawals)
         desired = self._desired(storage, snapshot, tenant)
         turn = self._turn(storage, desired, snapshot, tenant)
-        plan = turn.plan(storage, snapshot) if turn else Plan()
+        plan = (
+            turn.plan(storage, snapshot) if turn else plan_pair(storage, tenant.secret, snapshot)
+        )
         if tenant.suspended:
             plan = plan_suspension(storage, snapshot)
         secrets = self.certifier.plan(storage, snapshot, certificates, withdrawals)

@@ -9,7 +9,7 @@ import pytest
 from controller.core import Trust, TrustLook
 from controller.pki import Authority
 from controller.resources import ETCD_STORAGES, REPLICA_SETS, SECRETS
-from tests.support.objects import CLIENT_CA, core_secret, etcd_storage
+from tests.support.objects import CLIENT_CA, NAME, core_secret, etcd_storage
 from tests.support.userworld import PAIR, RS, STATUS, UserWorld
 
 Json = dict[str, Any]
@@ -183,3 +183,22 @@ def test_a_secret_that_cannot_be_changed_is_named_and_all_else_goes_on(
     deployed.settle()
     assert deployed.condition("Deployed")[0] == "True"
     assert deployed.condition("Degraded")[0] == "False"
+
+
+def test_a_storage_that_is_refused_keeps_a_good_pair(deployed: UserWorld) -> None:
+    def unreadable(obj: Json) -> None:
+        obj["spec"] = {"reclaimPolicy": "Delete"}
+
+    before = pair(deployed)
+    deployed.server.edit(ETCD_STORAGES, NAME, unreadable)
+    assert deployed.reconcile() == [STATUS]
+    assert deployed.condition("Deployed")[1] == "NotSupported"
+    deployed.now += 300 * DAY
+    assert deployed.reconcile() == [TAKE_PAIR]
+    renewed = pair(deployed)
+    assert renewed != before
+    deployed.keeper.trusts = REFUSED
+    put_authority(deployed)
+    assert deployed.reconcile() == [STATUS]
+    assert "refuses certificates" in deployed.condition("Degraded")[2]
+    assert pair(deployed) == renewed
