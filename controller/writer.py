@@ -6,7 +6,8 @@ eviction by both just before and by the uid. One whose outcome is unknown can th
 anew on any picture.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +16,7 @@ import structlog
 from controller.dataplane.names import OWNED
 from controller.plan import Create, Delete, Evict, Json, Patch, Write
 from controller.resources import ETCD_STORAGES, PODS
+from controller.secretdata import quotes
 from informers import ApiError, Client, Resource
 from informers.errors import is_already_exists, is_conflict, is_not_found, is_too_many_requests
 from informers.store import resource_version
@@ -56,10 +58,12 @@ class Writer:
         client, namespace = self.client, self.namespace
         match write:
             case Create(resource, obj):
-                answer = client.create(resource, obj, namespace)
+                with _without_quotes(obj):
+                    answer = client.create(resource, obj, namespace)
                 self._done("create", resource, obj["metadata"]["name"], answer)
             case Patch(resource, name, patch):
-                answer = client.patch(resource, name, patch, namespace=namespace)
+                with _without_quotes(patch):
+                    answer = client.patch(resource, name, patch, namespace=namespace)
                 self._done("patch", resource, name, answer)
             case Delete(resource, name):
                 self._done("delete", resource, name, self._delete(write))
@@ -122,6 +126,18 @@ class Writer:
     def _done(self, write: str, resource: Resource, name: str, answer: Json) -> None:
         self.wrote(resource, resource_version(answer))
         _log.info("wrote", write=write, kind=resource.kind, object=name)
+
+
+@contextmanager
+def _without_quotes(written: Json) -> Iterator[None]:
+    """Keep a refusal from repeating a Secret, as a policy's may: it is told and logged."""
+    try:
+        yield
+    except ApiError as error:
+        if not quotes(error.message, written.get("data") or {}):
+            raise
+        message = f"refused with code {error.code}, in words that quote the Secret"
+        raise ApiError(error.code, error.reason, message, details=error.details) from None
 
 
 def is_stale(error: ApiError) -> bool:

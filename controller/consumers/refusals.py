@@ -1,13 +1,12 @@
 """What a call about a consumer's object that failed is reported as: pure functions."""
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 from controller.api.conditions import Problem
-from controller.consumers.consumer import CERT, DEPLOYMENTS, KEY, Consumer, Data
+from controller.consumers.consumer import DEPLOYMENTS, Consumer, Data
 from controller.resources import SECRETS
-from controller.secretdata import decoded
+from controller.secretdata import quotes
 from informers import ApiError, ConnectionFailed
 from informers.errors import is_conflict, is_not_found
 
@@ -23,9 +22,6 @@ _BUSY: Final = frozenset({429, 503, 504})
 _MISSING_RIGHT: Final = re.compile(r"cannot (\w+) resource ")
 """As the server says it where no role allows; it is silent on that where quotas and webhooks
 forbid."""
-
-_QUOTED: Final = 16
-"""Characters of a pair that a message may not repeat."""
 
 
 def refusal(
@@ -50,7 +46,7 @@ def refusal(
     if right := missing_right(error):
         return Problem(CONSUMER_FORBIDDEN, _forbidden(consumer, right))
     told = error.message
-    if consumer.resource == SECRETS and _quotes(told, data or {}):
+    if consumer.resource == SECRETS and quotes(told, data or {}):
         told = f"refused with code {error.code}, in words that quote the pair"
     passes = error.code in _BUSY or is_conflict(error)
     return Problem(DELIVERY_FAILED, f"{consumer}: {verb}: {told}", passes=passes)
@@ -79,18 +75,3 @@ def _forbidden(consumer: Consumer, verb: str) -> str:
         f' {{apiGroups: ["{resource.group}"], resources: [{resource.plural}],'
         f" resourceNames: [{consumer.name}], verbs: [{verbs}]}}"
     )
-
-
-def _quotes(text: str, data: Data) -> bool:
-    """Whether `text` repeats some of a pair, in base64 or as it is; line breaks do not matter."""
-    joined = "".join(text.split())
-    values = [value for key in (CERT, KEY) for value in (data.get(key, ""), _plain(data, key))]
-    return any(part in joined for value in values for part in _parts("".join(value.split())))
-
-
-def _plain(data: Data, key: str) -> str:
-    return decoded(data, key).decode(errors="replace")
-
-
-def _parts(value: str) -> Iterable[str]:
-    return (value[at : at + _QUOTED] for at in range(len(value) - _QUOTED + 1))

@@ -5,7 +5,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from controller.plan import Create, Delete, Evict, Patch
-from controller.resources import PODS, SERVICES
+from controller.resources import PODS, SECRETS, SERVICES
 from controller.writer import EvictionBlocked, Writer, is_stale
 from informers import ApiError, Client, ConnectionFailed
 from tests.support.apiserver import ApiServer, Exchange
@@ -192,3 +192,26 @@ def test_an_eviction_that_is_to_come_back_later_does_not_hold_the_worker() -> No
             writer.carry_out(Evict("p", "uid", "1"))
         client.close()
     assert (len(server.requests), clock.waits) == (1, [])
+
+
+@pytest.mark.parametrize("quoted", ["a2V5IG9mIHRoZSBhdXRob3JpdHk=", "key of the authority"])
+def test_a_refusal_that_quotes_a_secret_is_not_repeated(
+    server: MemoryServer, writer: Writer, quoted: str
+) -> None:
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "etcd-ca-a", "namespace": NAMESPACE},
+        "data": {"tls.key": "a2V5IG9mIHRoZSBhdXRob3JpdHk="},
+    }
+    details = {"name": "etcd-ca-a", "kind": "secrets"}
+    for message, told in (
+        (f"denied {quoted}, alas", "refused with code 403, in words that quote the Secret"),
+        ("denied", "denied"),
+    ):
+        refusal = ApiError(403, "Forbidden", message, details=details)
+        server.failures["create Secret etcd-ca-a"] = refusal
+        with pytest.raises(ApiError) as refused:
+            writer.carry_out(Create(SECRETS, secret))
+        assert (refused.value.message, refused.value.details) == (told, details)
+        assert refused.value.__cause__ is None
