@@ -110,6 +110,8 @@ def with_last(told: Mapping[str, Any], storage: EtcdStorage) -> dict[str, Any]:
     Of gates nothing is seen right after a start, of consumers only what can be read.
     """
     last: Mapping[str, Any] = storage.status.get("certificates") or {}
+    if not told:
+        return dict(last)
     full = {**told}
     if SERVING in told:
         before = last.get(SERVING) or {}

@@ -29,6 +29,7 @@ from controller.certstatus import (
     certificates,
     news,
     overdue_at,
+    with_last,
 )
 from controller.resources import SECRETS
 
@@ -71,7 +72,7 @@ class CertificateMetrics(Collector):
     def observe(self, storage: EtcdStorage, certified: Certified) -> None:
         """Take in what one reconcile saw; what it could not tell is as the status has it."""
         now = self._now()
-        told = certificates(certified, now) or storage.status.get("certificates") or {}
+        told = with_last(certificates(certified, now), storage)
         failing, passing = failures(certified, now)
         with self._lock:
             series = self._storages.setdefault(storage.name, _Series())

@@ -122,9 +122,8 @@ def _conditions(storage: EtcdStorage) -> list[Json]:
 def _certificates(storage: EtcdStorage, observed: Observed, now: datetime) -> Json:
     if not storage.tls:
         return {}
-    last: Json = storage.status.get("certificates") or {}
     told = certstatus.certificates(observed.certified, now) if observed.certified else {}
-    return certstatus.with_last(told, storage) if told else last
+    return certstatus.with_last(told, storage)
 
 
 def overdue_at(status: Json) -> datetime | None:

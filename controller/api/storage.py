@@ -34,6 +34,9 @@ _CLIENT: Final = "clientCertificateValidity"
 _SHORTEST: Final = timedelta(seconds=10)
 """Of a validity, as the CRD has it."""
 
+_LONGEST: Final = timedelta(days=365 * 350)
+"""More than the CRD lets through, and a date as far away can still be written."""
+
 _IGNORED_FIELDS: Final = {"serverCACert": "caCertConfigMap", "clientCert": "clientCertSecret"}
 """Fields of 2018, and what took their place."""
 
@@ -176,7 +179,7 @@ def _validity(spec: Mapping[str, Any], field: str, default: timedelta) -> timede
 
 def _is_validity(value: object) -> bool:
     try:
-        return isinstance(value, str) and parse_duration(value) >= _SHORTEST
+        return isinstance(value, str) and _SHORTEST <= parse_duration(value) <= _LONGEST
     except ValueError:
         return False
 

@@ -126,10 +126,7 @@ class Consumers:
         return tuple(self._outcome(storage, task, deadline) for task in tasks)
 
     def _report(self, storage: StorageReference, outcomes: tuple[Outcome, ...]) -> Report:
-        again = self._polls.again(storage.name, [outcome.consumer for outcome in outcomes])
-        if any(_is_pending(outcome) for outcome in outcomes):
-            again = SOON
-        return Report(outcomes, again)
+        return report(self._polls, storage.name, outcomes)
 
     def _outcome(self, storage: StorageReference, task: _Task, deadline: float) -> Outcome:
         known = self._polls.fresh(storage.name, task.consumer, task.version)
@@ -137,9 +134,7 @@ class Consumers:
             return known
         last = self._polls.last(storage.name, task.consumer)
         if self._clock.monotonic() >= deadline:
-            message = f"{task.consumer}: others take their time, it is its turn next"
-            problem = Problem(DELIVERY_PENDING, message, passes=True)
-            return Outcome(task.consumer, last.signed if last else None, problem)
+            return pending(task.consumer, last.signed if last else None)
         return self._attend(storage, task, last)
 
     def _attend(self, storage: StorageReference, task: _Task, last: Outcome | None) -> Outcome:
@@ -177,7 +172,13 @@ class Consumers:
             present = self._get(consumer)
         except (ApiError, ConnectionFailed) as error:
             return Refuse(self._problem(error, consumer, "get"))
-        decision = task.decide(present)
+        try:
+            decision = task.decide(present)
+        except Exception as error:  # noqa: BLE001 - see below
+            # Whatever somebody has put there, the others get theirs. Only its kind is told: the
+            # rest may quote what was read.
+            message = f"{consumer}: cannot be made sense of ({type(error).__name__}): delete it"
+            return Refuse(Problem(DELIVERY_FAILED, message))
         if not isinstance(decision, Apply):
             return decision
         try:
@@ -231,6 +232,19 @@ class Consumers:
         except ConnectionFailed:
             return False
         return False
+
+
+def pending(consumer: Consumer, signed: Signed | None) -> Outcome:
+    """Return the outcome for who has to wait because others before took too long."""
+    message = f"{consumer}: others take their time, it is its turn next"
+    return Outcome(consumer, signed, Problem(DELIVERY_PENDING, message, passes=True))
+
+
+def report(polls: Polls[Outcome], storage: str, outcomes: tuple[Outcome, ...]) -> Report:
+    """Return the outcomes with the time of the next look."""
+    if any(_is_pending(outcome) for outcome in outcomes):
+        return Report(outcomes, SOON)
+    return Report(outcomes, polls.again(storage, [outcome.consumer for outcome in outcomes]))
 
 
 def _is_pending(outcome: Outcome) -> bool:

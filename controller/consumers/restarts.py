@@ -12,7 +12,7 @@ import structlog
 
 from controller.api.storage import ObjectReference, StorageReference
 from controller.consumers.consumer import Consumer, deployments
-from controller.consumers.delivery import Outcome, Report
+from controller.consumers.delivery import PATIENCE, Outcome, Report, pending, report
 from controller.consumers.polls import Polls
 from controller.consumers.refusals import refusal
 from controller.resources import CONFIG_MAPS, GROUP
@@ -50,6 +50,7 @@ class Restarts:
 
     def __init__(self, client: Client, *, clock: Clock, rng: random.Random) -> None:
         self._client = client
+        self._clock = clock
         self._polls = Polls[Outcome](clock, rng)
 
     def restart(
@@ -63,23 +64,27 @@ class Restarts:
 
         Those for which its bundle has not been delivered yet are left out.
         """
+        deadline = self._clock.monotonic() + PATIENCE
         found = tuple(
-            self._outcome(storage, deployment, serial)
+            self._outcome(storage, deployment, serial, deadline)
             for deployment in deployments(references)
             if due(deployment, bundles, serial)
         )
-        again = self._polls.again(storage.name, [outcome.consumer for outcome in found])
-        return Report(found, again)
+        return report(self._polls, storage.name, found)
 
     def forget(self, storage: str) -> None:
         """The storage of this name is gone: remember nothing of it."""
         self._polls.forget(storage)
 
-    def _outcome(self, storage: StorageReference, deployment: Consumer, serial: int) -> Outcome:
+    def _outcome(
+        self, storage: StorageReference, deployment: Consumer, serial: int, deadline: float
+    ) -> Outcome:
         version = f"{storage.uid} {serial:x}"
         known = self._polls.fresh(storage.name, deployment, version)
         if known is not None:
             return known
+        if self._clock.monotonic() >= deadline:
+            return pending(deployment, None)
         try:
             self._restart(storage.name, deployment, f"{serial:x}")
         except (ApiError, ConnectionFailed) as error:

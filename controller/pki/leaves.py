@@ -15,7 +15,14 @@ from cryptography import x509
 
 from controller.pki.authority import CLIENT, SERVER, Leaf
 from controller.pki.lifetime import NONE_YET, life, renewal, whole
-from controller.pki.pem import REMEMBERED, UnreadableError, dump, is_key_of, read_certificates
+from controller.pki.pem import (
+    REMEMBERED,
+    UNTOLD,
+    UnreadableError,
+    dump,
+    is_key_of,
+    read_certificates,
+)
 from controller.pki.trust import Trust
 from controller.pki.trustsecret import CERT, KEY
 from controller.secretdata import decoded
@@ -188,9 +195,10 @@ def _said(certificate: x509.Certificate) -> Leaf | None:
         found = certificate.extensions
         names = found.get_extension_for_class(x509.SubjectAlternativeName).value
         usages = found.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (ValueError, x509.ExtensionNotFound):
+        named = len(certificate.subject) > 0
+    except UNTOLD:
         return None
-    if len(certificate.subject) > 0:
+    if named:
         return None
     leaf = Leaf(
         dns=tuple(names.get_values_for_type(x509.DNSName)),

@@ -18,6 +18,14 @@ Certificate: TypeAlias = x509.Certificate
 _UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm)
 """What cryptography raises for content it can make nothing of, or not without a password."""
 
+UNTOLD: Final = (
+    ValueError,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What it raises for what a certificate may say that none of ours does."""
+
 REMEMBERED: Final = 512
 """Entries of each kind, some kilobytes each: for bursts of looks at a few storages. For a fleet
 they would be many megabytes, and without them a look takes a millisecond or two."""

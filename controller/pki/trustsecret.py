@@ -13,6 +13,7 @@ from controller.pki.authority import Authority, Pair
 from controller.pki.lifetime import life
 from controller.pki.pem import (
     REMEMBERED,
+    UNTOLD,
     UnreadableError,
     dump,
     is_key_of,
@@ -65,13 +66,13 @@ def _stem(storage: str) -> str:
 @lru_cache(maxsize=REMEMBERED)
 def is_of(certificate: x509.Certificate, storage: str) -> bool:
     """Whether it looks like an authority that we made for the storage."""
-    names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    try:
+        names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except UNTOLD:
+        return False
     expected = [common_name(storage, str(name.value)[-8:]) for name in names]
     if len(names) != 1 or [name.value for name in names] != expected:
-        return False
-    try:
-        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
-    except (ValueError, x509.ExtensionNotFound):
         return False
     return constraints.value.ca and is_signed_by(certificate, certificate)
 
@@ -102,7 +103,7 @@ def permitted_dns(certificate: x509.Certificate) -> Collection[str]:
     """Return the names about which an authority is believed; none if it has no such bounds."""
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.NameConstraints).value
-    except (ValueError, x509.ExtensionNotFound):
+    except UNTOLD:
         return frozenset()
     return frozenset(str(name.value) for name in constraints.permitted_subtrees or ())
 

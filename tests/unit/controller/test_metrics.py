@@ -19,7 +19,7 @@ from tests.support.objects import NAMESPACE, read
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 LISTS: Any = {
     "caCertConfigMap": [{"namespace": "a", "name": "bundle"}],
-    "clientCertSecret": [{"namespace": "a", "name": "pair"}],
+    "clientCertSecret": [{"namespace": where, "name": "pair"} for where in "ab"],
 }
 BUNDLE = Consumer("ConfigMap", "a", "bundle")
 PAIR = Consumer("Secret", "a", "pair")
@@ -104,6 +104,17 @@ def test_what_cannot_be_told_now_is_as_the_status_has_it(world: World) -> None:
     world.observe()
     assert world.read("seconds_left") == {"signing": 43800 * 3600, "serving": 2160 * 3600}
     assert world.read("failures_total") == {"signing": 1, "serving": 0, "client": 0}
+
+
+def test_after_a_start_the_status_tells_of_what_was_not_seen_yet(world: World) -> None:
+    end = {"notAfter": "2026-01-02T04:04:05Z"}
+    served = {"servedSerial": "1", "servedNotAfter": end["notAfter"]}
+    client = {"namespace": "a", "name": "pair", "serial": "2", **end}
+    last = {"serving": served, "clients": [client]}
+    world.storage = replace(world.storage, status={"certificates": last})
+    world.observe(Outcome(PAIR, None, FORBIDDEN))
+    left = world.read("seconds_left")
+    assert (left["serving"], left["client"]) == (3600, 3600)
 
 
 def test_a_storage_that_never_had_any_is_told_to_fail(world: World) -> None:

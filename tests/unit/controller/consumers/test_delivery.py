@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from controller.consumers.consumer import NAMESPACES, Consumer, Delivery
+from controller.consumers.consumer import NAMESPACES, Consumer, Content, Delivery
 from controller.consumers.delivery import PATIENCE, SOON, Consumers, Report
 from controller.consumers.polls import FIRST_RETRY, JITTER, POLL
 from controller.resources import CONFIG_MAPS, SECRETS
@@ -211,6 +211,17 @@ def test_an_object_that_changes_all_the_time_is_given_up_until_later() -> None:
     (problem,) = world.deliver(bundle("CA 2")).problems
     assert (problem.reason, problem.passes) == ("DeliveryFailed", True)
     assert len(world.server.before_apply) == 7
+
+
+def test_content_that_nobody_understands_holds_up_no_other() -> None:
+    def broken(_: object) -> Content:
+        raise LookupError("-----BEGIN PRIVATE KEY-----")
+
+    world = World()
+    report = world.deliver(Delivery(PAIR, "1", broken), bundle())
+    assert [outcome.problem is None for outcome in report.outcomes] == [False, True]
+    (problem,) = report.problems
+    assert problem.message == f"{PAIR}: cannot be made sense of (LookupError): delete it"
 
 
 def test_slow_calls_leave_the_rest_to_the_next_turn() -> None:

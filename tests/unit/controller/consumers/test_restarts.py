@@ -6,7 +6,7 @@ from typing import Any
 from controller.api.conditions import Problem
 from controller.api.storage import ObjectReference, StorageReference
 from controller.consumers.consumer import DEPLOYMENTS, Consumer, Signed
-from controller.consumers.delivery import Outcome, Report
+from controller.consumers.delivery import PATIENCE, SOON, Outcome, Report
 from controller.consumers.polls import POLL
 from controller.consumers.restarts import Restarts, annotation, due
 from informers import ApiError
@@ -124,3 +124,15 @@ def test_the_annotation_of_the_longest_name_is_a_valid_one() -> None:
     prefix, _, name = annotation("x" * 58).partition("/")
     assert len(name) <= 63
     assert len(prefix) <= 253
+
+
+def test_slow_calls_leave_the_rest_to_the_next_turn() -> None:
+    other = ObjectReference("team-a", "other")
+    world = World(API, other)
+    world.server.takes = PATIENCE
+    bundles = [delivered(1)]
+    report = world.restarts.restart(STORAGE, [API, other], bundles, 1)
+    assert [outcome.problem is None for outcome in report.outcomes] == [True, False]
+    assert report.again == SOON
+    report = world.restarts.restart(STORAGE, [API, other], bundles, 1)
+    assert report.problems == ()

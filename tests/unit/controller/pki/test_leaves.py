@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import ExtensionOID
 
 from controller.pki import CLIENT, SERVER, Leaf
 from controller.pki.leaves import (
@@ -32,6 +34,7 @@ DNS = service_dns("etcd-name", "ns")
 TERMS = Terms(NAME, DNS, 2000 * HOUR, 300 * HOUR)
 SERVING = serving_leaf(DNS, ("10.0.0.1", "fd00::1"))
 WHO = client_leaf(client_uri(NAME, "ns", "secret"))
+SUBJECT_NAMES = ExtensionOID.SUBJECT_ALTERNATIVE_NAME
 MOMENT = dt.timedelta(microseconds=1)
 
 
@@ -233,3 +236,27 @@ def test_a_serving_pair_tells_its_addresses_and_a_spoilt_one_none(trust: Trust) 
     assert addresses_in(look(None, trust).data) == ()
     for data in (None, {}, {**first.data, "tls.crt": "eA=="}):
         assert addresses_in(data) is None
+
+
+X400_NAME = bytes.fromhex("3004a302") + b"\xa0\x00"
+"""A list of names with one of a kind that nothing of ours can have."""
+
+
+def test_a_certificate_that_says_what_cannot_be_read_is_replaced(trust: Trust) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([])
+    builder = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(NOW - DAY)
+        .not_valid_after(NOW + DAY)
+        .add_extension(x509.UnrecognizedExtension(SUBJECT_NAMES, X400_NAME), critical=False)
+    )
+    pem = builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    data = {
+        "tls.crt": base64.b64encode(pem).decode(),
+        "tls.key": base64.b64encode(key_pem).decode(),
+    }
+    with pytest.raises(x509.UnsupportedGeneralNameType):
+        assert x509.load_pem_x509_certificate(pem).extensions
+    assert look(data, trust).issued == "tls.crt is for other names or another purpose"
