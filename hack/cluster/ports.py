@@ -5,6 +5,7 @@ import functools
 import os
 import random
 import socket
+import threading
 from collections.abc import Sequence
 
 from hack.cluster import cache
@@ -15,6 +16,11 @@ from hack.cluster.errors import ClusterError
 CANDIDATES = range(20000, 30000)
 
 
+_given: set[int] = set()
+"""To this process: its own locks keep it from nothing."""
+_lock = threading.Lock()
+
+
 class NoFreePortError(ClusterError):
     """Hardly any candidate is free."""
 
@@ -22,18 +28,26 @@ class NoFreePortError(ClusterError):
 def free(count: int, candidates: Sequence[int] = CANDIDATES) -> list[int]:
     """Return `count` different ports on which nobody listens, drawn by chance.
 
-    No other process is given them before this one ends: what is to listen there may take its
-    time, and go away for a while.
+    They are given to nobody else before this process ends, itself included: what is to listen
+    there may take its time, and go away for a while.
     """
     found: list[int] = []
     for port in random.sample(candidates, len(candidates)):
         if len(found) == count:
             break
-        if _reserved(port) and _is_free(port):
+        if _take(port):
             found.append(port)
     if len(found) < count:
         raise NoFreePortError(f"fewer than {count} of {len(candidates)} ports are free")
     return found
+
+
+def _take(port: int) -> bool:
+    with _lock:
+        taken = port not in _given and _reserved(port) and _is_free(port)
+        if taken:
+            _given.add(port)
+        return taken
 
 
 def _reserved(port: int) -> bool:

@@ -4,7 +4,7 @@ import math
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -82,6 +82,7 @@ class Soak:
         self._history = History()
         self._before: dict[str, tuple[int, int]] = {}
         """What there was of renewals and rotations before the load, by storage."""
+        self._gates: list[Process] = []
 
     def run(self) -> Result:
         """Start everything, wait for the last renewal, and end it; raises ClusterError."""
@@ -99,11 +100,12 @@ class Soak:
             program = stack.enter_context(self._controller(plane, core))
             self._make(api, kubelet)
             gates = stack.enter_context(self._fleet.gates(parts, core.urls))
+            self._gates = [gate.process for gate in gates.values()]
             self._ready(api, gates)
             running = {
                 "controller": [program.process],
                 "API server and its etcd": [plane.apiserver, plane.etcd],
-                "gates": [gate.process for gate in gates.values()],
+                "gates": self._gates,
             }
             return self._live(api, gates, kubelet, program, running)
 
@@ -141,7 +143,7 @@ class Soak:
             left.difference_update([key for key in left if kubelet.has_brought(key)])
             return not left
 
-        self._await(brought, lambda: f"{len(left)} volumes are still to be filled")
+        self._await(brought, lambda: f"volumes still to be filled: {shown(left)}")
 
     def _ready(self, api: Client, gates: Mapping[str, SoakGate]) -> None:
         """Say of each pod where its gate is, and wait until the controller has taken it in."""
@@ -156,7 +158,7 @@ class Soak:
                     left.remove(name)
             return not left
 
-        self._await(told, lambda: f"{len(left)} storages have no pod")
+        self._await(told, lambda: f"storages without a pod: {shown(left)}")
         self._await_served(api)
 
     def _live(
@@ -227,7 +229,7 @@ class Soak:
             left.difference_update(s["metadata"]["name"] for s in storages if has_served(s))
             return not left
 
-        self._await(seen, lambda: f"{len(left)} gates were not seen with what they should serve")
+        self._await(seen, lambda: f"not seen with what they should serve: {shown(left)}")
 
     def _fewest(self) -> tuple[int, int]:
         lived = self._lived()
@@ -247,6 +249,8 @@ class Soak:
         limit = START + EACH * self._terms.storages
         deadline = time.monotonic() + limit
         while not holds():
+            for gate in self._gates:
+                gate.check()
             if time.monotonic() > deadline:
                 raise SoakError(f"after {limit:.0f} s {what()}")
             threading.Event().wait(_LOOK)
@@ -255,6 +259,11 @@ class Soak:
 def due(terms: Terms, asked: int) -> int:
     """Return the renewals after which one more rotation is asked for than there were."""
     return math.ceil((asked + 1) * terms.renewals / (terms.rotations + 1))
+
+
+def shown(left: Collection[object]) -> str:
+    """Return how many there are, and the first of them."""
+    return f"{len(left)}, such as {', '.join(map(str, [*left][:3]))}"
 
 
 def has_served(storage: Mapping[str, Any]) -> bool:

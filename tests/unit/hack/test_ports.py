@@ -7,6 +7,13 @@ import pytest
 from hack.cluster import ports
 
 
+def unused() -> int:
+    """Return a port on which nobody listens, and which was not given to anybody."""
+    with socket.create_server(("", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
 def test_free_ports_differ_and_can_be_bound() -> None:
     found = ports.free(5)
     assert len(set(found)) == 5
@@ -17,11 +24,18 @@ def test_free_ports_differ_and_can_be_bound() -> None:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2"])
 def test_a_port_in_use_is_not_given(address: str) -> None:
-    spare, taken = ports.free(2)
-    with socket.create_server((address, taken)):
+    with socket.create_server((address, 0)) as server:
+        taken = server.getsockname()[1]
+        spare = unused()
+        with pytest.raises(ports.NoFreePortError, match="fewer than 1 of 1"):
+            ports.free(1, [taken])
         assert ports.free(1, [taken, spare]) == [spare]
-        with pytest.raises(ports.NoFreePortError, match="fewer than 2 of 2"):
-            ports.free(2, [taken, spare])
+
+
+def test_what_was_given_is_not_given_again_while_nobody_listens_there_yet() -> None:
+    given, spare = unused(), unused()
+    assert ports.free(1, [given]) == [given]
+    assert ports.free(1, [given, spare]) == [spare]
 
 
 def test_what_another_process_has_drawn_is_its_own_until_it_ends() -> None:
