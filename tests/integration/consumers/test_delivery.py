@@ -18,6 +18,8 @@ from tests.integration.consumers.conftest import USER, Scene
 from tests.support.deliveries import PairMaker, bundle, config_map, encoded, secret
 from tests.support.eventually import eventually
 
+pytestmark = pytest.mark.long
+
 Json = dict[str, Any]
 SIGNED_BY = "etcd.xmudrii.com/certificate-signed-by"
 

@@ -49,6 +49,8 @@ from tests.support.eventually import eventually
 from tests.support.mortal import Death, MortalClient
 from workqueue import RealClock
 
+pytestmark = pytest.mark.long
+
 TEN_SECONDS = {
     "signingCertificateValidity": "1h",
     "servingCertificateValidity": "10s",

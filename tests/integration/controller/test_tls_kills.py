@@ -7,6 +7,8 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
+
 from controller.resources import CONFIG_MAPS, ETCD_STORAGES, SECRETS
 from tests.integration.controller.lives import Lives
 from tests.integration.controller.tlsstorages import (
@@ -16,6 +18,8 @@ from tests.integration.controller.tlsstorages import (
     rotating,
 )
 from tests.support.mortal import Death
+
+pytestmark = pytest.mark.long
 
 
 def killed(lives: Lives, prepare: Callable[[str], None]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -16,6 +17,8 @@ from controller.pki.pem import is_signed_by
 from controller.resources import ETCD_STORAGES, REPLICA_SETS, SECRETS
 from tests.integration.controller.lives import Lives
 from tests.integration.controller.tlsstorages import Json, decoded, issued, rotating
+
+pytestmark = pytest.mark.long
 
 
 def encoded(content: bytes) -> str:

@@ -24,6 +24,8 @@ from tests.integration.controller.conftest import Pods, RunController, Storages,
 from tests.integration.controller.test_program import DEPLOYMENT, NAMESPACE, kubeconfig_of
 from tests.support.eventually import eventually
 
+pytestmark = pytest.mark.long
+
 FLAGS = ("--etcd-core-root-secret=root-pair", "--etcd-core-client-ca-secret=clients")
 
 

@@ -25,6 +25,8 @@ from tests.integration.dataplane.conftest import MakePod, Mode
 from tests.support.etcdrpc import ClosedError, Connection
 from tests.support.eventually import eventually
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def short_lives(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,8 @@ from tests.integration.dataplane.certified import Load, certificates
 from tests.integration.dataplane.conftest import MakeCore, MakePod, Mode, core_files
 from tests.support.eventually import eventually
 
+pytestmark = pytest.mark.long
+
 STRANGER = "urn:etcdproxy:another"
 
 
