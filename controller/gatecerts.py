@@ -5,6 +5,7 @@ What is asked takes a second and a mebibyte at most, however its bytes trickle i
 """
 
 import io
+import re
 import socket
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,18 +14,18 @@ from typing import Any, Final, cast
 
 import orjson
 
-from controller.dataplane.gate import CERTS_PATH
+from controller.dataplane.gate import CERTS_PATH, CLIENTS_PATH
 from controller.dataplane.names import object_name
 from controller.resources import SERVICES
 from workqueue import REAL_CLOCK
 
 TIMEOUT: Final = 1.0
-"""Seconds for one question and its answer; a gate answers in 3 ms."""
+"""Seconds for what is asked of one gate; it answers in 3 ms."""
 
 SIZE: Final = 1 << 20
 """Bytes of an answer. Envoy's has 300 for each certificate, of which there are ten or so."""
 
-_REQUEST: Final = f"GET {CERTS_PATH} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n".encode()
+_VERSION: Final = re.compile(rb'sds\.clients\.version_text: "(\w*)"')
 
 
 class NoAnswerError(Exception):
@@ -40,6 +41,8 @@ class Served:
     not_after: datetime
     bundle_serials: frozenset[int]
     """Of the CAs that clients' certificates may be signed by."""
+    clients: str
+    """The version of the list of those who are let in; '' if it has taken none."""
 
 
 def ask(host: str, port: int, storage: str) -> Served | None:
@@ -48,37 +51,35 @@ def ask(host: str, port: int, storage: str) -> Served | None:
     Raises NoAnswerError.
     """
     deadline = REAL_CLOCK.monotonic() + TIMEOUT
-    try:
-        with socket.create_connection((host, port), TIMEOUT) as connection:
-            answer = _exchange(connection, deadline)
-        response = HTTPResponse(cast("socket.socket", _Received(answer)))
-        response.begin()
-        body = response.read()
-    except (OSError, HTTPException, ValueError) as error:
-        raise NoAnswerError(type(error).__name__) from error
-    if response.status != 200:
-        raise NoAnswerError(f"HTTP {response.status}")
-    return read(body, storage)
+    certs, clients = (_get(host, port, path, deadline) for path in (CERTS_PATH, CLIENTS_PATH))
+    return read(certs, clients, storage)
 
 
-def read(body: bytes, storage: str) -> Served | None:
-    """Return what the answer of Envoy says of the storage's serving pair; None if nothing.
+def read(certs: bytes, clients: bytes, storage: str) -> Served | None:
+    """Return what the answers of Envoy say of the storage's serving pair; None if nothing.
 
     The pair towards the core is in it as well: ours names the Service. Raises NoAnswerError.
     """
     service = object_name(SERVICES, storage)
     try:
-        for entry in orjson.loads(body)["certificates"]:
+        for entry in orjson.loads(certs)["certificates"]:
             for leaf in entry.get("cert_chain", ()):
                 if {"dns": service} in leaf["subject_alt_names"]:
                     return Served(
                         serial=_serial(leaf),
                         not_after=_time(leaf["expiration_time"]),
                         bundle_serials=frozenset(map(_serial, entry["ca_cert"])),
+                        clients=_version(clients),
                     )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise NoAnswerError(f"{type(error).__name__} in what should be JSON") from error
     return None
+
+
+def _version(answer: bytes) -> str:
+    if (found := _VERSION.fullmatch(answer.strip())) is None:
+        raise ValueError("another figure than the one asked for")
+    return found[1].decode()
 
 
 def _serial(certificate: dict[str, Any]) -> int:
@@ -92,9 +93,25 @@ def _time(text: str) -> datetime:
     return found
 
 
-def _exchange(connection: socket.socket, deadline: float) -> bytes:
+def _get(host: str, port: int, path: str, deadline: float) -> bytes:
+    try:
+        left = max(deadline - REAL_CLOCK.monotonic(), 0.001)
+        with socket.create_connection((host, port), left) as connection:
+            answer = _exchange(connection, path, deadline)
+        response = HTTPResponse(cast("socket.socket", _Received(answer)))
+        response.begin()
+        body = response.read()
+    except (OSError, HTTPException, ValueError) as error:
+        raise NoAnswerError(type(error).__name__) from error
+    if response.status != 200:
+        raise NoAnswerError(f"HTTP {response.status}")
+    return body
+
+
+def _exchange(connection: socket.socket, path: str, deadline: float) -> bytes:
     """Send the request, and return what comes until the other side hangs up."""
-    connection.sendall(_REQUEST)
+    request = f"GET {path} HTTP/1.1\r\nHost: gate\r\nConnection: close\r\n\r\n"
+    connection.sendall(request.encode())
     received = bytearray()
     while len(received) <= SIZE:
         # 0 would mean: do not wait at all, and negative ones are refused.

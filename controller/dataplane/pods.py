@@ -137,7 +137,8 @@ def _gate(gate: Gate, image: str, core: CoreEtcd) -> Json:
         ],
         # What the gate last saw of its own reads through to the core, so a pod that cannot serve
         # takes no connections. Asking costs the core nothing, and a roll waits for the answer.
-        "readinessProbe": _probe(gates.READY_PATH, period=2, timeout=3, failures=5),
+        # One slow moment of the core must not take all endpoints away, hence the number.
+        "readinessProbe": _probe(gates.READY_PATH, period=2, timeout=3, failures=10),
         "livenessProbe": _probe(gates.LIVE_PATH, period=10, timeout=5, failures=6),
         "lifecycle": {"preStop": {"httpGet": drain}},
         "resources": {
@@ -163,13 +164,25 @@ def _proxy(gate: Gate, image: str) -> Json:
             # Its cache is bounded in entries, not in bytes: large lists would take the node.
             "limits": {"memory": "512Mi"},
         },
+        "livenessProbe": _proxy_probe(),
         "securityContext": {**_CONTAINER_SECURITY},
     }
 
 
+def _proxy_probe() -> Json:
+    """Ask the gate: grpc-proxy is bound to loopback, and takes the core's faults for its own.
+
+    Where no gate answers it is restarted too, which costs nothing then. The gate starts after it,
+    and its image may have to be fetched first.
+    """
+    probe = _probe(gates.PROXY_LIVE_PATH, period=10, timeout=5, failures=6)
+    return {**probe, "initialDelaySeconds": 300}
+
+
 def _probe(path: str, *, period: int, timeout: int, failures: int) -> Json:
+    # The gate's port, whose name means nothing in the other container.
     return {
-        "httpGet": {"path": path, "port": "probe", "scheme": "HTTP"},
+        "httpGet": {"path": path, "port": PORTS.probe, "scheme": "HTTP"},
         "periodSeconds": period,
         "timeoutSeconds": timeout,
         "failureThreshold": failures,
@@ -177,12 +190,16 @@ def _probe(path: str, *, period: int, timeout: int, failures: int) -> Json:
 
 
 def _spread(storage: EtcdStorage) -> Json:
-    """Keep a node from having all pods of a storage, where there is another one."""
+    """Keep a node from having all pods of a storage, where there is another one.
+
+    Pods of one revision are counted apart: those that a roll replaces will not be there any more.
+    """
     return {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "ScheduleAnyway",
         "labelSelector": {"matchLabels": selector(storage)},
+        "matchLabelKeys": [REVISION_LABEL],
     }
 
 

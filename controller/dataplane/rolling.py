@@ -9,7 +9,9 @@ only while `replicas` others do:
    ReplicaSet refills the gap: first those that are not ready, which frees a stuck roll, the
    youngest of them first; then, when all pods are ready, the others;
 3. with no old pod left, the number goes back to what was asked for, once the ReplicaSet
-   controller knows that the last one has gone.
+   controller knows that the last one has gone. By then it has refilled that gap, too: each roll
+   starts one new pod more than asked for, and one of the new ones goes again at its end. To ask
+   for less before the last eviction would let the ReplicaSet controller choose the pod.
 
 A new pod that does not get ready therefore stops the roll, whatever becomes of the old ones. They
 may be unready for a moment only, as all pods are while the core restarts, and what would take

@@ -58,7 +58,7 @@ def drain(scene: Scene) -> None:
 
 def probes_only_read(scene: Scene) -> None:
     """The probes answer GET and nothing else."""
-    for path in ("/ready", "/live", "/metrics", "/certs"):
+    for path in ("/ready", "/live", "/metrics", "/certs", "/clients"):
         for method in ("POST", "PUT", "DELETE", "CONNECT", "TRACE"):
             status, _ = _ask(scene, method, path)
             assert status in {400, 403, 404, 405, 0}, (method, path, status)

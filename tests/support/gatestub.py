@@ -22,6 +22,11 @@ def certs(storage: str, serial: int, bundle: tuple[int, ...]) -> bytes:
     return orjson.dumps({"certificates": [core, ours]})
 
 
+def version(clients: str) -> bytes:
+    """Return what Envoy answers when it is asked for its list of clients."""
+    return f'sds.clients.version_text: "{clients}"\n'.encode()
+
+
 def _certificate(serial: int, *names: Mapping[str, str]) -> dict[str, Any]:
     return {
         "path": "<inline>",
@@ -42,11 +47,13 @@ class GateStub:
     """Two addresses of one port.
 
     `answer` gives the bytes for the address that was asked, or None to leave the connection open.
-    `asked` has every address that was asked, in order.
+    `asked` has every address that was asked, in order. Asked for its list of clients then, each
+    tells `clients` as its version.
     """
 
     def __init__(self, answer: Callable[[str, socket.socket], bytes | None]) -> None:
         self.asked: list[str] = []
+        self.clients = "v1"
         self._answer = answer
         first = socket.create_server((HOSTS[0], 0), backlog=128)
         self.port: int = first.getsockname()[1]
@@ -79,11 +86,15 @@ class GateStub:
 
     def _handle(self, connection: socket.socket) -> None:
         host = connection.getsockname()[0]
-        self.asked.append(host)
         try:
             request = connection.recv(65536)
-            assert request.startswith(b"GET /certs HTTP/1.1\r\n"), request
-            if (answer := self._answer(host, connection)) is None:
+            if request.startswith(b"GET /clients HTTP/1.1\r\n"):
+                answer: bytes | None = ok(version(self.clients))
+            else:
+                self.asked.append(host)
+                assert request.startswith(b"GET /certs HTTP/1.1\r\n"), request
+                answer = self._answer(host, connection)
+            if answer is None:
                 self._open.append(connection)
                 return
             connection.sendall(answer)

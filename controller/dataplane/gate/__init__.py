@@ -8,28 +8,39 @@ from controller.dataplane.gate.limits import DRAIN_SECONDS, MEMORY_LIMIT_MIB
 from controller.dataplane.gate.model import Folders, Gate, Ports
 from controller.dataplane.gate.probe import (
     CERTS_PATH,
+    CLIENTS_PATH,
     LIVE_PATH,
     METRICS_PATH,
+    PROXY_LIVE_PATH,
     READY_PATH,
     drain_path,
 )
-from controller.dataplane.gate.tls import CLIENTS_FILE, PAIR_FILE, clients_file, pair_file
+from controller.dataplane.gate.tls import (
+    CLIENTS_FILE,
+    PAIR_FILE,
+    clients_file,
+    clients_version,
+    pair_file,
+)
 
 __all__ = [
     "CERTS_PATH",
     "CLIENTS_FILE",
+    "CLIENTS_PATH",
     "CONFIG_FILE",
     "DRAIN_SECONDS",
     "LIVE_PATH",
     "MEMORY_LIMIT_MIB",
     "METRICS_PATH",
     "PAIR_FILE",
+    "PROXY_LIVE_PATH",
     "READY_PATH",
     "Folders",
     "Gate",
     "Ports",
     "arguments",
     "clients_file",
+    "clients_version",
     "drain_path",
     "files",
     "pair_file",

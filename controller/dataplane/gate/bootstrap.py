@@ -10,7 +10,9 @@ from controller.dataplane.gate.listeners import egress, ingress
 from controller.dataplane.gate.model import Gate, Json, socket_address, typed
 from controller.dataplane.gate.probe import (
     ADMIN_CERTS_PATH,
+    ADMIN_CLIENTS_PATH,
     ADMIN_DRAIN_PATH,
+    ADMIN_HEALTH_PATH,
     ADMIN_METRICS_PATH,
     probe,
 )
@@ -60,7 +62,10 @@ def _bootstrap(gate: Gate) -> Json:
 
 
 def _admin(gate: Gate) -> Json:
-    paths = (ADMIN_DRAIN_PATH, ADMIN_METRICS_PATH, ADMIN_CERTS_PATH)
+    paths = (
+        *(ADMIN_DRAIN_PATH, ADMIN_METRICS_PATH, ADMIN_CERTS_PATH),
+        *(ADMIN_CLIENTS_PATH, ADMIN_HEALTH_PATH),
+    )
     return {
         "address": socket_address("127.0.0.1", gate.ports.admin),
         "allow_paths": [{"exact": path} for path in paths],

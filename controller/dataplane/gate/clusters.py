@@ -1,10 +1,14 @@
 """Where the gate sends: to the core, to grpc-proxy, and to its own administration.
 
-Readiness is a health check of where the clients' requests go first, and a read through to the
-core: `KV/Range` of one key of the storage. grpc-proxy's own `/health` says yes while every read
-is denied. It does not wait behind the clients' reads. grpc-proxy is asked by way of the egress:
-Envoy opens its listeners after the first check, and grpc-proxy, asked before the egress is open,
-would keep that one until it is timed out. A listener that is not open refuses at once.
+Health checks are reads through to the core: `KV/Range` of one key of the storage. grpc-proxy's
+own `/health` says yes while every read is denied. They do not wait behind the clients' reads.
+
+Each member of the core is read, so that clients' calls avoid one that has stopped, or is cut off
+from the others, and do not have to find out themselves: who only pings takes the second for well.
+So is grpc-proxy, and readiness is that of where the clients' requests go first. grpc-proxy is
+asked by way of the egress: Envoy opens its listeners after the first check, and grpc-proxy, asked
+before the egress is open, would keep that one until it is timed out. A listener that is not open
+refuses at once.
 
 Writes and reads go through a cluster each whose one connection carries a few of them at once,
 and wait for it here. Both lead to what is next on loopback, grpc-proxy or our own egress: so the
@@ -42,12 +46,8 @@ def clusters(gate: Gate) -> list[Json]:
         _queue(WRITES, next_port, at_once=limits.WRITES),
         _queue(READS, next_port, at_once=limits.READS),
     ]
-    core = _core(gate)
-    if gate.direct:
-        checks = _health_checks(gate.prefix + HEALTH_KEY, limits.HEALTH_INTERVAL_UNHEALTHY)
-        return [core | checks, *queues, _admin(gate)]
-    checks = _health_checks(HEALTH_KEY, limits.HEALTH_INTERVAL_START)
-    return [core, _proxy(gate) | checks, *queues, _admin(gate)]
+    proxies = [] if gate.direct else [_proxy(gate)]
+    return [_core(gate), *proxies, *queues, _admin(gate)]
 
 
 def next_hop(gate: Gate) -> str:
@@ -56,7 +56,7 @@ def next_hop(gate: Gate) -> str:
 
 
 def _core(gate: Gate) -> Json:
-    """Spread over all addresses of all URLs, but for those that cannot be reached."""
+    """Spread over all addresses of all URLs, but for those that do not answer."""
     tls = gate.core_urls[0].startswith("https:")
     endpoints = [_endpoint(*host_and_port(url), member=url) for url in gate.core_urls]
     sockets = [
@@ -67,6 +67,7 @@ def _core(gate: Gate) -> Json:
         **_http2_cluster(CORE, endpoints),
         "cluster_type": _resolved(),
         "outlier_detection": _unreachable(),
+        **_health_checks(gate.prefix + HEALTH_KEY, limits.HEALTH_INTERVAL_UNHEALTHY),
         **({"transport_socket_matches": sockets} if tls else {}),
     }
 
@@ -85,7 +86,9 @@ def _resolved() -> Json:
 def _proxy(gate: Gate) -> Json:
     endpoint = _endpoint("127.0.0.1", gate.ports.proxy)
     endpoint["endpoint"]["health_check_config"] = {"port_value": gate.ports.egress}
-    return {**_http2_cluster(PROXY, [endpoint]), "type": "STATIC"}
+    # It puts the prefix before the key itself.
+    checks = _health_checks(HEALTH_KEY, limits.HEALTH_INTERVAL_START)
+    return {**_http2_cluster(PROXY, [endpoint]), "type": "STATIC", **checks}
 
 
 def _queue(name: str, port: int, *, at_once: int) -> Json:
@@ -149,7 +152,7 @@ def _http2(**bounds: int) -> Json:
         "initial_connection_window_size": limits.CONNECTION_WINDOW,
         "connection_keepalive": {
             "interval": f"{limits.UPSTREAM_KEEPALIVE}s",
-            "timeout": f"{limits.KEEPALIVE_TIMEOUT}s",
+            "timeout": f"{limits.UPSTREAM_KEEPALIVE_TIMEOUT}s",
         },
     }
     return typed(
@@ -194,7 +197,8 @@ def _health_checks(key: str, before_traffic: float) -> Json:
                 "unhealthy_edge_interval": unhealthy,
                 "interval_jitter_percent": 20,
                 "healthy_threshold": 1,
-                "unhealthy_threshold": limits.HEALTH_FAILURES,
+                # Of time-outs; any wrong answer counts at once, whatever stands here.
+                "unhealthy_threshold": 1,
                 "http_health_check": {
                     "host": HEALTH_AUTHORITY,
                     "path": RANGE.path,

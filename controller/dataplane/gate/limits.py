@@ -51,16 +51,19 @@ HEAP: Final = 160 << 20
 
 CONNECT: Final = 2
 """For one attempt to connect; the next member is tried then."""
-UPSTREAM_KEEPALIVE: Final = 30
+UPSTREAM_KEEPALIVE: Final = 10
 """Between pings to the core. etcd ends a connection that pings more often than each 5 s
-(--grpc-keepalive-min-time); API servers and etcdctl use 30 s and 2 s."""
-KEEPALIVE_TIMEOUT: Final = 20
-"""For a ping's answer, both ways; etcd's own default."""
-UPSTREAM_IDLE: Final = 60
+(--grpc-keepalive-min-time). What waits for a member that has stopped takes up WRITES and READS,
+and so is given up soon; how the member does otherwise is for the health checks."""
+UPSTREAM_KEEPALIVE_TIMEOUT: Final = 10
+"""For a ping's answer; API servers' own towards etcd."""
+UPSTREAM_IDLE: Final = 25
 """A connection to the core without a stream is closed before its third ping, because etcd
 allows no pings without a stream and ends such a connection with the third."""
 DOWNSTREAM_KEEPALIVE: Final = 60
 """Between pings to clients, so that the connections of a node that died are given back."""
+DOWNSTREAM_KEEPALIVE_TIMEOUT: Final = 20
+"""For a ping's answer; etcd's own default."""
 
 LIFE: Final = 600
 """After this a client's connection takes no new streams, so that clients spread over new pods
@@ -87,14 +90,13 @@ EJECTION: Final = 10
 """How long a core member that cannot be reached is left out, times the number of times."""
 
 HEALTH_INTERVAL: Final = 10
-"""Between two reads through to the core, for each address that is read: 1,000 storages with 2
-pods cost the core 200 reads per second."""
+"""Between two reads of each member of the core, and in mode Proxy of the core through grpc-proxy:
+1,000 storages with 2 pods cost each member 200 reads per second, and the core 200 more."""
 HEALTH_INTERVAL_UNHEALTHY: Final = 2
-"""The same while they fail, so that a mended core is seen soon."""
-HEALTH_FAILURES: Final = 3
-"""In a row make a pod unready: one slow moment of the core must not take all endpoints away."""
+"""The same while they fail, so that a mended member is seen soon."""
 HEALTH_TIMEOUT: Final = 3
-"""For such a read."""
+"""For such a read. A member that misses one is left out until it answers the next, if others are
+well; a pod's endpoint is not taken away for that, see its readiness probe."""
 HEALTH_INTERVAL_START: Final = 0.25
 """Between two checks in mode Proxy until grpc-proxy has been connected to for the first time;
 none of these leaves the pod."""

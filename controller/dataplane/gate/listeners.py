@@ -128,6 +128,6 @@ def _http2() -> Json:
         "initial_connection_window_size": limits.CONNECTION_WINDOW,
         "connection_keepalive": {
             "interval": f"{limits.DOWNSTREAM_KEEPALIVE}s",
-            "timeout": f"{limits.KEEPALIVE_TIMEOUT}s",
+            "timeout": f"{limits.DOWNSTREAM_KEEPALIVE_TIMEOUT}s",
         },
     }

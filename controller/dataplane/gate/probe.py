@@ -7,18 +7,34 @@ from typing import Final
 
 from controller.dataplane.gate import limits
 from controller.dataplane.gate.clusters import next_hop
-from controller.dataplane.gate.model import ADMIN, Gate, Json, only, socket_address, typed
+from controller.dataplane.gate.model import (
+    ADMIN,
+    CORE,
+    PROXY,
+    Gate,
+    Json,
+    only,
+    socket_address,
+    typed,
+)
 
 READY_PATH: Final = "/ready"
 """200 while reads through to the core succeed, else 503."""
 LIVE_PATH: Final = "/live"
+PROXY_LIVE_PATH: Final = "/live/etcdproxy"
+"""503 while the core answers us and grpc-proxy does not: it hangs. While the core is away 200."""
 METRICS_PATH: Final = "/metrics"
 CERTS_PATH: Final = "/certs"
 """The certificates that are in use now, on both sides: serials, names and times, no keys."""
+CLIENTS_PATH: Final = "/clients"
+"""Which list of clients is in use now: the `version_info` of its file, and not the list."""
 
 ADMIN_DRAIN_PATH: Final = "/drain_listeners?graceful&inboundonly&skip_exit"
 ADMIN_METRICS_PATH: Final = "/stats/prometheus"
 ADMIN_CERTS_PATH: Final = "/certs"
+ADMIN_CLIENTS_PATH: Final = "/stats?filter=^sds.clients.version_text$"
+ADMIN_HEALTH_PATH: Final = "/stats?filter=membership_healthy$"
+"""How many members of the core, and of grpc-proxies, passed their last health check."""
 
 _PROBE: Final = "probe"
 _FILTERS: Final = "envoy.extensions.filters.http"
@@ -34,6 +50,18 @@ function envoy_on_request(handle)
   }}, "", 5000)
   if headers[":status"] ~= "200" then
     handle:respond({{[":status"] = "503"}}, "the listeners could not be drained")
+  end
+end
+"""
+
+_PROXY_LIVE: Final = f"""
+function envoy_on_request(handle)
+  local _, healthy = handle:httpCall("{ADMIN}", {{
+    [":method"] = "GET", [":path"] = "{ADMIN_HEALTH_PATH}", [":authority"] = "{ADMIN}",
+  }}, "", 2000)
+  if healthy and healthy:find("{CORE}.membership_healthy: [1-9]")
+      and healthy:find("{PROXY}.membership_healthy: 0") then
+    handle:respond({{[":status"] = "503"}}, "grpc-proxy does not answer")
   end
 end
 """
@@ -74,10 +102,24 @@ def probe(gate: Gate) -> Json:
 
 
 def _virtual_host(gate: Gate) -> Json:
-    live = {"match": only("GET", LIVE_PATH), "direct_response": {"status": 200}}
+    live = [_answer(LIVE_PATH)]
+    if not gate.direct:
+        live.append(_answer(PROXY_LIVE_PATH, **_script("proxy_live")))
     metrics = _administration(METRICS_PATH, ADMIN_METRICS_PATH)
     certs = _administration(CERTS_PATH, ADMIN_CERTS_PATH)
-    return {"name": _PROBE, "domains": ["*"], "routes": [live, metrics, certs, _drain(gate)]}
+    clients = _administration(CLIENTS_PATH, ADMIN_CLIENTS_PATH)
+    routes = [*live, metrics, certs, clients, _drain(gate)]
+    return {"name": _PROBE, "domains": ["*"], "routes": routes}
+
+
+def _answer(path: str, **filters: Json) -> Json:
+    """Return a route that answers 200, if these filters of its own let it."""
+    per_filter = {"typed_per_filter_config": filters} if filters else {}
+    return {"match": only("GET", path), "direct_response": {"status": 200}, **per_filter}
+
+
+def _script(name: str) -> dict[str, Json]:
+    return {_LUA: typed(f"{_FILTERS}.lua.v3.LuaPerRoute", name=name)}
 
 
 def _administration(path: str, asked: str) -> Json:
@@ -89,14 +131,8 @@ def _administration(path: str, asked: str) -> Json:
 
 def _drain(gate: Gate) -> Json:
     delay = {"fixed_delay": f"{limits.DRAIN_SECONDS}s", "percentage": {"numerator": 100}}
-    return {
-        "match": only("GET", drain_path(gate.drain_token)),
-        "direct_response": {"status": 200},
-        "typed_per_filter_config": {
-            _LUA: typed(f"{_FILTERS}.lua.v3.LuaPerRoute", name="drain"),
-            _FAULT: typed(f"{_FILTERS}.fault.v3.HTTPFault", delay=delay),
-        },
-    }
+    fault = {_FAULT: typed(f"{_FILTERS}.fault.v3.HTTPFault", delay=delay)}
+    return _answer(drain_path(gate.drain_token), **_script("drain"), **fault)
 
 
 def _http_filters(gate: Gate) -> list[Json]:
@@ -106,7 +142,8 @@ def _http_filters(gate: Gate) -> list[Json]:
         # One member of the core is enough to serve.
         "cluster_min_healthy_percentages": {next_hop(gate): {"value": 1}},
     }
-    scripts = {"drain": {"inline_string": _DRAIN}}
+    sources = {"drain": _DRAIN, "proxy_live": _PROXY_LIVE}
+    scripts = {name: {"inline_string": source} for name, source in sources.items()}
     return [
         {
             "name": "envoy.filters.http.health_check",

@@ -8,6 +8,7 @@ Envoy takes only what differs from the last good: so after a damaged pair toward
 came back as it was, a new CA of the core waits for another pair or pod.
 """
 
+import hashlib
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -55,8 +56,15 @@ def clients_file(uris: tuple[str, ...], bundle: bytes) -> bytes:
         "trusted_ca": {"inline_string": bundle.decode("ascii")},
         "match_typed_subject_alt_names": matchers,
     }
-    content = _resources(_CLIENTS, validation_context=context)
+    # Envoy tells of it once it has taken the file.
+    content = {"version_info": clients_version(uris)}
+    content |= _resources(_CLIENTS, validation_context=context)
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
+
+
+def clients_version(uris: tuple[str, ...]) -> str:
+    """Return what tells this list of clients from others, in any order."""
+    return hashlib.sha256("\n".join(sorted(uris)).encode()).hexdigest()[:16]
 
 
 def pair_file(chain: bytes, key: bytes) -> bytes:

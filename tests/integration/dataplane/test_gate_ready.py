@@ -1,11 +1,13 @@
 """Readiness is a read through to the core."""
 
+import os
+import signal
 from http.client import HTTPException
 
 import pytest
 
 from controller.core.identity import user_name
-from controller.dataplane.gate import LIVE_PATH, METRICS_PATH, READY_PATH
+from controller.dataplane.gate import LIVE_PATH, METRICS_PATH, PROXY_LIVE_PATH, READY_PATH
 from hack.dataplane import CoreEtcd, GatePod, answers
 from tests.integration.dataplane.conftest import MakeCore, MakePod
 from tests.support.eventually import eventually
@@ -17,8 +19,12 @@ PATIENCE = 60.0
 
 
 def ready(pod: GatePod) -> bool:
+    return answered(pod, READY_PATH)
+
+
+def answered(pod: GatePod, path: str) -> bool:
     try:
-        answers.get(pod.url(READY_PATH))
+        answers.get(pod.url(path))
     except HTTPException as error:
         assert " 503 " in str(error)  # noqa: PT017 any other answer is a failure of the test
         return False
@@ -67,5 +73,33 @@ def test_a_pod_without_a_core_is_alive_and_not_ready_until_it_is_back(
     eventually(lambda: not any(map(ready, pods)), within=PATIENCE)
     for pod in pods:
         answers.get(pod.url(LIVE_PATH))
+    # It is not grpc-proxy's fault.
+    answers.get(pods[0].url(PROXY_LIVE_PATH))
     core.members[0].start()
     eventually(lambda: all(map(ready, pods)), within=PATIENCE)
+
+
+def test_a_sidecar_that_hangs_is_told_from_a_core_that_does(
+    make_core: MakeCore, make_pod: MakePod
+) -> None:
+    core = make_core()
+    pod = make_pod(core, "hanging")
+    assert pod.proxy is not None
+    proxy = pod.proxy.pid
+    member = core.members[0].pid
+    assert proxy is not None
+    assert member is not None
+    assert answered(pod, PROXY_LIVE_PATH)
+    os.kill(proxy, signal.SIGSTOP)
+    try:
+        eventually(lambda: not answered(pod, PROXY_LIVE_PATH), within=PATIENCE)
+        assert not ready(pod)
+        os.kill(member, signal.SIGSTOP)
+        try:
+            eventually(lambda: answered(pod, PROXY_LIVE_PATH), within=PATIENCE)
+        finally:
+            os.kill(member, signal.SIGCONT)
+    finally:
+        os.kill(proxy, signal.SIGCONT)
+    eventually(lambda: ready(pod), within=PATIENCE)
+    assert answered(pod, PROXY_LIVE_PATH)

@@ -9,7 +9,7 @@ import pytest
 
 from controller import gatecerts
 from controller.gatecerts import NoAnswerError, Served, ask, read
-from tests.support.gatestub import GateStub, certs, ok
+from tests.support.gatestub import GateStub, certs, ok, version
 
 GOOD = certs("a", 0xABC, (1, 2))
 
@@ -21,7 +21,7 @@ def answered(answer: bytes) -> Served | None:
 
 def test_what_is_served_is_told_from_what_is_shown_to_the_core() -> None:
     expiry = datetime(2027, 1, 2, 3, 4, 5, tzinfo=UTC)
-    assert answered(ok(GOOD)) == Served(0xABC, expiry, frozenset({1, 2}))
+    assert answered(ok(GOOD)) == Served(0xABC, expiry, frozenset({1, 2}), "v1")
 
 
 def test_a_gate_without_tls_serves_none() -> None:
@@ -110,5 +110,28 @@ def test_a_slow_answer_is_ended(monkeypatch: pytest.MonkeyPatch, *, trickles: bo
 
 def test_no_content_of_an_answer_is_told() -> None:
     with pytest.raises(NoAnswerError) as caught:
-        read(b'{"certificates": "a-word-of-theirs"}', "a")
+        read(b'{"certificates": "a-word-of-theirs"}', version("v"), "a")
     assert "a-word-of-theirs" not in str(caught.value)
+    with pytest.raises(NoAnswerError) as caught:
+        read(GOOD, b"a-word-of-theirs", "a")
+    assert "a-word-of-theirs" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "clients",
+    [
+        *(b"", b"404: not found", version("v")[:-3], version("v") * 2),
+        version('x" y'),
+        b"sds.others.version_text",
+        version("v").replace(b"clients", b"others"),
+    ],
+)
+def test_what_tells_of_no_list_is_no_answer(clients: bytes) -> None:
+    with pytest.raises(NoAnswerError):
+        read(GOOD, clients, "a")
+
+
+def test_a_gate_that_has_taken_no_list_yet_goes_by_none() -> None:
+    found = read(GOOD, version(""), "a")
+    assert found is not None
+    assert found.clients == ""

@@ -149,7 +149,15 @@ def test_ports_and_probes_meet() -> None:
     assert (ready["httpGet"]["path"], live["httpGet"]["path"]) == ("/ready", "/live")
     drain = gate["lifecycle"]["preStop"]["httpGet"]
     assert drain["path"] == f"/drain/{FACTS.drain_token}"
-    assert {probe["port"] for probe in (ready["httpGet"], live["httpGet"], drain)} == {"probe"}
+    assert drain["port"] == "probe"
+    assert {probe["httpGet"]["port"] for probe in (ready, live)} == {PORTS.probe}
+
+
+def test_the_gate_is_asked_after_its_sidecar() -> None:
+    probe = containers(template())["etcdproxy"]["livenessProbe"]
+    assert (probe["httpGet"]["path"], probe["httpGet"]["port"]) == ("/live/etcdproxy", PORTS.probe)
+    # It has to be started before there is a gate to ask.
+    assert probe["initialDelaySeconds"] >= 120
 
 
 def test_the_drain_has_time() -> None:
@@ -177,6 +185,15 @@ def test_pods_of_a_storage_are_spread_over_nodes_where_there_are_several() -> No
     assert spread["topologyKey"] == "kubernetes.io/hostname"
     assert spread["whenUnsatisfiable"] == "ScheduleAnyway"
     assert spread["labelSelector"]["matchLabels"] == {"etcd.xmudrii.com/storage": "etcd-name"}
+
+
+def test_pods_that_a_roll_replaces_do_not_count_for_the_spread() -> None:
+    found = template()
+    (spread,) = found["spec"]["topologySpreadConstraints"]
+    (key,) = spread["matchLabelKeys"]
+    assert found["metadata"]["labels"][key] == desired_of().revision
+    # The server refuses one that is selected by as well.
+    assert key not in spread["labelSelector"]["matchLabels"]
 
 
 def test_the_token_can_be_read_back_and_is_absent_from_older_pods() -> None:

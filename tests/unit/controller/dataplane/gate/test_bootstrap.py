@@ -67,8 +67,13 @@ def test_there_are_three_listeners(make_gate: MakeGate, mode: str) -> None:
 
 def test_the_administration_takes_what_the_probe_sends_and_no_more(make_gate: MakeGate) -> None:
     allowed = bootstrap(make_gate())["admin"]["allow_paths"]
-    paths = ["/drain_listeners?graceful&inboundonly&skip_exit", "/stats/prometheus", "/certs"]
-    assert [path["exact"] for path in allowed] == paths
+    assert [path["exact"] for path in allowed] == [
+        "/drain_listeners?graceful&inboundonly&skip_exit",
+        "/stats/prometheus",
+        "/certs",
+        "/stats?filter=^sds.clients.version_text$",
+        "/stats?filter=membership_healthy$",
+    ]
 
 
 def test_every_action_has_a_monitor(make_gate: MakeGate) -> None:

@@ -18,15 +18,15 @@ def by_name(gate: Gate) -> dict[str, dict[str, Any]]:
     return {cluster["name"]: cluster for cluster in clusters(gate)}
 
 
-def health(gate: Gate) -> dict[str, Any]:
-    [check] = by_name(gate)[next_hop(gate)]["health_checks"]
+def health(gate: Gate, cluster: str = "") -> dict[str, Any]:
+    [check] = by_name(gate)[cluster or next_hop(gate)]["health_checks"]
     found: dict[str, Any] = check
     return found
 
 
-def asked_key(gate: Gate) -> str:
+def asked_key(gate: Gate, cluster: str = "") -> str:
     """Read the framed RangeRequest as etcd does."""
-    sent = bytes.fromhex(health(gate)["http_health_check"]["send"]["text"])
+    sent = bytes.fromhex(health(gate, cluster)["http_health_check"]["send"]["text"])
     assert sent[0] == 0
     assert int.from_bytes(sent[1:5], "big") == len(sent) - 5
     message = sent[5:]
@@ -59,12 +59,15 @@ def test_few_go_on_at_once_and_many_may_wait(
     assert bounds["max_pending_requests"] == limits.WAITING
 
 
-def test_what_is_checked_is_what_clients_reach_first_and_nothing_else(
-    make_gate: MakeGate,
-) -> None:
-    for gate in (make_gate(), make_gate(mode="Direct")):
-        checked = [name for name, c in by_name(gate).items() if "health_checks" in c]
-        assert checked == [next_hop(gate)]
+def test_each_member_is_checked_and_grpc_proxy(make_gate: MakeGate) -> None:
+    for gate, names in ((make_gate(), {"core", "proxy"}), (make_gate(mode="Direct"), {"core"})):
+        checked = {name: c for name, c in by_name(gate).items() if "health_checks" in c}
+        assert set(checked) == names
+        for cluster in checked.values():
+            [check] = cluster["health_checks"]
+            assert check["unhealthy_threshold"] == 1
+            # With none that is well all are tried.
+            assert cluster["common_lb_config"]["healthy_panic_threshold"] == {"value": 1}
 
 
 @settings(max_examples=30)
@@ -73,13 +76,16 @@ def test_the_key_that_is_read_is_the_storages_own(name: str) -> None:
     direct = Gate(name, "Direct", True, ("http://c:2379",), "t")
     assert asked_key(direct) == f"/{name}/health"
     # grpc-proxy puts the prefix before it.
-    assert asked_key(Gate(name, "Proxy", True, ("http://c:2379",), "t")) == "health"
+    proxied = Gate(name, "Proxy", True, ("http://c:2379",), "t")
+    assert asked_key(proxied) == "health"
+    assert asked_key(proxied, "core") == f"/{name}/health"
 
 
 def test_a_quiet_cluster_is_asked_as_often(make_gate: MakeGate) -> None:
-    check = health(make_gate(mode="Direct", auth=True))
-    assert check["no_traffic_healthy_interval"] == check["interval"]
-    assert check["no_traffic_interval"] == check["unhealthy_interval"]
+    for gate in (make_gate(mode="Direct", auth=True), make_gate()):
+        check = health(gate, "core")
+        assert check["no_traffic_healthy_interval"] == check["interval"]
+        assert check["no_traffic_interval"] == check["unhealthy_interval"]
 
 
 def test_the_first_check_of_the_proxy_need_not_time_out(make_gate: MakeGate) -> None:

@@ -17,9 +17,11 @@ def routes(listener: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {route["match"]["path"]: route for route in host["routes"]}
 
 
-def test_nothing_but_four_paths_has_a_route(make_gate: MakeGate) -> None:
+def test_nothing_but_these_paths_has_a_route(make_gate: MakeGate) -> None:
     found = routes(probe(make_gate(drain_token="secret")))
-    assert set(found) == {"/live", "/metrics", "/certs", "/drain/secret"}
+    paths = {"/live", "/metrics", "/certs", "/clients", "/drain/secret"}
+    assert set(found) == {*paths, "/live/etcdproxy"}
+    assert set(routes(probe(make_gate(mode="Direct", drain_token="secret")))) == paths
     for path, route in found.items():
         wanted = {h["name"]: h["string_match"]["exact"] for h in route["match"]["headers"]}
         assert wanted == {":method": "GET", ":path": path}
@@ -30,7 +32,8 @@ def test_the_administration_is_asked_for_figures_and_names_alone(
 ) -> None:
     found = routes(probe(make_gate()))
     sent = {p: r["route"]["prefix_rewrite"] for p, r in found.items() if "route" in r}
-    assert sent == {"/metrics": "/stats/prometheus", "/certs": "/certs"}
+    version = "/stats?filter=^sds.clients.version_text$"
+    assert sent == {"/metrics": "/stats/prometheus", "/certs": "/certs", "/clients": version}
 
 
 def test_a_drain_is_answered_when_it_is_over(make_gate: MakeGate) -> None:

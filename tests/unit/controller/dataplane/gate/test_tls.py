@@ -64,6 +64,16 @@ def test_the_order_of_the_list_does_not_change_the_file() -> None:
     assert len(texts) == 1
 
 
+def test_a_list_has_a_version_of_its_own_whatever_the_bundle() -> None:
+    def version(*uris: str, bundle: bytes = BUNDLE) -> str:
+        told: str = orjson.loads(tls.clients_file(uris, bundle))["version_info"]
+        assert told == tls.clients_version(uris)
+        return told
+
+    assert version("urn:a", "urn:b") == version("urn:b", "urn:a", bundle=b"another")
+    assert len({version(), version("urn:a"), version("urn:a", "urn:b")}) == 3
+
+
 def test_no_session_outlives_the_bundle_that_let_it_in(make_gate: MakeGate) -> None:
     context = tls.towards_clients(make_gate(tls=True))["typed_config"]
     assert context["disable_stateless_session_resumption"]
