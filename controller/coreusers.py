@@ -68,7 +68,7 @@ class CoreUsers:
         pair, warning = self._pair(storage, snapshot)
         problem = pair.problem
         tenant = replace(tenant, secret=pair.secret, again=pair.again)
-        if problem and snapshot.objects.get(SECRETS) is None:
+        if problem and pair.secret is None and snapshot.objects.get(SECRETS) is None:
             if problem.passes:
                 problem = core.problem or problem
             return lacking(tenant, problem, storage, snapshot.replica_set)

@@ -17,10 +17,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
-import structlog
-
 from controller.api.conditions import Problem
 from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER, EtcdStorage
+from controller.changes import wrote
 from controller.consistency import ConsistencyStore
 from controller.core import UserState, user_name
 from controller.coreusers import Keeper
@@ -44,10 +43,12 @@ _OLD_CRD: Final = (
     " -f artifacts/etcdstorage/crd.yaml"
 )
 
+_FORBIDDEN: Final = 403
+
+_RIGHTS: Final = "artifacts/deployment/10-core-users.yaml"
+
 _ORPHAN: Final = "orphan"
 """The garbage collector's: it is about to take our references off what the storage owns."""
-
-_log = structlog.get_logger("controller.finalizer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,13 @@ class CoreUserFinalizer:
         After a stop between the two writes the name is looked at once more.
         """
         if not storage.held:
-            storage = self._set(storage, (*storage.finalizers, CORE_USER_FINALIZER))
+            mine = (*storage.finalizers, CORE_USER_FINALIZER)
+            storage = self._set(storage, mine, "finalizer put on")
         guard = {"resourceVersion": storage.resource_version}
         body = {"metadata": guard, "status": {CORE_USER_OWNER: storage.uid}}
         answer = self.client.patch(ETCD_STORAGES, storage.name, body, subresource="status")
         self.consistency.wrote_at(storage.name, ETCD_STORAGES, resource_version(answer))
+        wrote("patch", f"{ETCD_STORAGES.kind}/status", storage.name, "core user claimed")
         if CORE_USER_OWNER not in answer.get("status", {}):
             raise ApiError(422, "Invalid", _OLD_CRD)
 
@@ -82,15 +85,13 @@ class CoreUserFinalizer:
         claimed is somebody else's, and stays.
         """
         if not storage.claimed:
-            _log.info("core_user_not_claimed", storage=storage.name, user=user_name(storage.name))
-            self._take_off(storage)
+            self._take_off(storage, "core user not ours")
             return
         name = object_name(REPLICA_SETS, storage.name)
         replica_set = self.listers.owned[REPLICA_SETS].find(name, self.namespace)
         whose = claim(replica_set, storage) if replica_set else None
         if whose is Claim.ORPHAN or _ORPHAN in storage.finalizers:
-            _log.info("core_user_kept", storage=storage.name, user=user_name(storage.name))
-            self._take_off(storage)
+            self._take_off(storage, "core user kept")
             return
         if replica_set and whose is Claim.OWNED:
             self._delete(storage, replica_set["metadata"])
@@ -105,21 +106,28 @@ class CoreUserFinalizer:
             return
         look = self.keeper.drop(storage.name)
         if look.state is UserState.GONE:
-            self._take_off(storage)
+            self._take_off(storage, "core user removed")
             return
         found = look.problem or self.keeper.core().problem
         problem = _stays(found, storage) if found else _going(storage)
         self.reporter.report(storage, Observed(problem))
 
-    def _take_off(self, storage: EtcdStorage) -> None:
-        self._set(storage, tuple(f for f in storage.finalizers if f != CORE_USER_FINALIZER))
+    def _take_off(self, storage: EtcdStorage, why: str) -> None:
+        others = tuple(f for f in storage.finalizers if f != CORE_USER_FINALIZER)
+        self._set(storage, others, f"finalizer taken off, {why}")
 
-    def _set(self, storage: EtcdStorage, finalizers: tuple[str, ...]) -> EtcdStorage:
+    def _set(self, storage: EtcdStorage, finalizers: tuple[str, ...], why: str) -> EtcdStorage:
         """Give the storage these finalizers; returns it as it is then."""
         guard = {"resourceVersion": storage.resource_version, "finalizers": finalizers}
-        answer = self.client.patch(ETCD_STORAGES, storage.name, {"metadata": guard})
+        try:
+            answer = self.client.patch(ETCD_STORAGES, storage.name, {"metadata": guard})
+        except ApiError as error:
+            if error.code != _FORBIDDEN:
+                raise
+            raise _with_remedy(error, storage) from error
         version = resource_version(answer)
         self.consistency.wrote_at(storage.name, ETCD_STORAGES, version)
+        wrote("patch", ETCD_STORAGES.kind, storage.name, why)
         return replace(storage, resource_version=version, finalizers=finalizers)
 
     def _has_pods(self, storage: EtcdStorage, foreign: Mapping[str, Any] | None) -> bool:
@@ -175,7 +183,20 @@ def _left(storage: EtcdStorage) -> Problem:
     )
 
 
+def _with_remedy(error: ApiError, storage: EtcdStorage) -> ApiError:
+    """Add to a refusal what it takes: a right, or somebody else who takes the finalizer off."""
+    remedy = f"kubectl apply -f {_RIGHTS}"
+    if storage.deleting:
+        remedy += f", or {_command(storage)}"
+    message = f"{error.message}; if the controller has no right to patch EtcdStorages: {remedy}"
+    return ApiError(error.code, error.reason, message, details=error.details)
+
+
 def _way_out(storage: EtcdStorage) -> str:
+    return f"leave the user behind: {_command(storage)}"
+
+
+def _command(storage: EtcdStorage) -> str:
     """Return the command that takes off our finalizer, and never one of somebody else."""
     path = f"/metadata/finalizers/{storage.finalizers.index(CORE_USER_FINALIZER)}"
     steps = (
@@ -183,7 +204,4 @@ def _way_out(storage: EtcdStorage) -> str:
         {"op": "remove", "path": path},
     )
     patch = json.dumps(steps, separators=(",", ":"))
-    return (
-        f"leave the user behind: kubectl patch etcdstorage {storage.name} --type=json"
-        f" --patch='{patch}'"
-    )
+    return f"kubectl patch etcdstorage {storage.name} --type=json --patch='{patch}'"

@@ -99,7 +99,9 @@ def with_users(
     tenant = Tenant(users=True, auth=bool(auth), isolates=isolates, concerns=concerns)
     if _lost_its_auth(storage, core):
         return replace(tenant, problem=_AUTH_DISABLED, suspended=True)
-    tenant = replace(tenant, claims=user.state is UserState.FREE and not storage.claimed)
+    # Of a core that is away nobody knows what it has by now.
+    free = user.state is UserState.FREE and core.problem is None
+    tenant = replace(tenant, claims=free and not storage.claimed)
     if not runs and (user.state is not UserState.READY or auth is None):
         return lacking(tenant, user.problem or core.problem or _PENDING, storage, replica_set)
     return tenant

@@ -90,10 +90,13 @@ class Agenda:
                 self._due[order.storage] = None
 
     def retry(self) -> None:
-        """Give every storage that failed another turn."""
+        """Give every storage that failed another turn, or whose name is free and not claimed yet.
+
+        What was free may be somebody's by the time that it can be claimed.
+        """
         with self._lock:
             for storage, entry in self._entries.items():
-                if entry.look.state is UserState.FAILED:
+                if entry.look.state in {UserState.FAILED, UserState.FREE}:
                     self._due.setdefault(storage)
 
     def audit(self) -> None:

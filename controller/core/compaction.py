@@ -5,7 +5,8 @@ etcd tells nobody how it was started, and the metrics in which a compaction show
 What every core tells is whether its keys can still be read as they were. So a revision is noted
 every hour, and one that was noted longer ago than anybody keeps history, and can be read all the
 same, tells that nobody compacts. A restart of the controller begins anew: that makes the alarm
-late, never false.
+late, never false. What a core that is met for the first time still keeps tells nothing: etcd knows
+no time of a revision, and a migration makes as many in an hour as others do in a month.
 """
 
 from collections import deque

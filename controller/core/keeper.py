@@ -82,7 +82,8 @@ class UserKeeper:
             client.close()
         self._proof.close()
         self._notify()
-        self._thread.join(timeout)
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def use(self, access: Access | Problem) -> None:

@@ -86,8 +86,12 @@ class Trust(Enum):
     """Every member that answers does; some do not answer."""
     FULL = "Full"
     """Every member does."""
+    DIVIDED = "Divided"
+    """Some members do, and some do not."""
     REFUSED = "Refused"
-    """Some member does not."""
+    """Some members do not, and nobody does."""
+    UNSIGNED = "Unsigned"
+    """Nobody was asked, as it could not sign what to show them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,7 +151,7 @@ class Rounds:
             self._bring(core, order)
         except (AlreadyExistsError, NotFoundError) as error:
             # Somebody was faster, or an answer was lost: it begins with a new look.
-            _log.info("core_user_changed_meanwhile", storage=order.storage, error=str(error))
+            _log.info("core_user_changed_meanwhile", key=order.storage, error=str(error))
             self._agenda.again(order)
         except (ClosedError, DeniedError, UnreachableError):
             self._agenda.again(order)
@@ -166,7 +166,7 @@ class Rounds:
         if steps and self._agenda.look(order.storage) == goal:
             # Seen here and nowhere else: somebody with root's rights reached for it.
             changes = [str(step) for step in steps]
-            _log.warning("core_user_repaired", storage=order.storage, changes=changes)
+            _log.warning("core_user_repaired", key=order.storage, changes=changes)
         for step in steps:
             rest = self._rested_at - self._clock.monotonic()
             delay = max(self._changes.when(None), rest)

@@ -103,13 +103,18 @@ class Proof:
         self._backoff.forget(None)
 
     def _ask_all(self, access: Access, candidate: Candidate) -> TrustLook:
-        pair = candidate.sign()
+        try:
+            pair = candidate.sign()
+        except Exception as error:  # noqa: BLE001 - whatever it is, users are kept all the same
+            _log.warning("client_ca_cannot_sign", error=repr(error))
+            return TrustLook(Trust.UNSIGNED)
         shown = replace(access, cert_pem=pair.cert_pem, key_pem=pair.key_pem)
         found = {url: self._ask(url, access, shown) for url in access.urls}
         refusing = tuple(url for url, trusts in found.items() if trusts is False)
         away = tuple(url for url, trusts in found.items() if trusts is None)
         if refusing:
-            return TrustLook(Trust.REFUSED, refusing)
+            taken = len(refusing) + len(away) < len(found)
+            return TrustLook(Trust.DIVIDED if taken else Trust.REFUSED, refusing)
         if len(away) == len(found):
             return TrustLook()
         return TrustLook(Trust.PARTIAL, away) if away else TrustLook(Trust.FULL)

@@ -84,7 +84,11 @@ class Found:
     permissions: frozenset[Permission] | None
     """Of the role; None: there is no such role."""
     roles: frozenset[str] | None
-    """Of the user; None: there is no such user. etcd does not tell whether it has a password."""
+    """Of the user; None: there is no such user.
+
+    etcd does not tell whether it has a password, so no such user can be told from one of ours.
+    Only root can have given it one, and root reaches the storage's keys in any case.
+    """
 
 
 NOTHING = Found(None, None)
@@ -126,7 +130,9 @@ def conflict(storage: str, found: Found) -> Problem | None:
     """Return why the name cannot be claimed, or None.
 
     It can if nothing is there, or both are and exactly as they would be made: then it makes no
-    difference who made them.
+    difference who made them, but for a password that somebody may have. What is made after the
+    last look and before the claim, seconds at most, is taken for ours: there is no transaction
+    over both etcds.
     """
     if found == NOTHING or not keep(storage, found):
         return None

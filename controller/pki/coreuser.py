@@ -152,17 +152,49 @@ def needs_pair(data: SecretData | None, by: ClientAuthority, cn: str, now: datet
     return reason or ("most of its life is over" if over else None)
 
 
+def is_signed_by(data: SecretData | None, by: ClientAuthority) -> bool:
+    """Whether the certificate in a Secret's data is of this authority, be it good or not."""
+    try:
+        return data is not None and _is_signed_by(_load(data), by)
+    except _UNREADABLE:
+        return False
+
+
+def described(data: SecretData) -> dict[str, str]:
+    """Return what a status tells of the certificate in a Secret's data; {} if it is none.
+
+    `serial` is hexadecimal, and `signedBy` the identifier of the authority's key as OpenSSL prints
+    it: unlike its name, no other authority has it.
+    """
+    try:
+        certificate = _load(data)
+        named = _extension(certificate.extensions, x509.AuthorityKeyIdentifier)
+    except _UNREADABLE:
+        return {}
+    told = {
+        "serial": f"{certificate.serial_number:x}",
+        "notAfter": f"{certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    if named and named.key_identifier:
+        told["signedBy"] = named.key_identifier.hex(":").upper()
+    return told
+
+
 def _unfit(certificate: x509.Certificate, by: ClientAuthority, cn: str) -> str | None:
     """Why a certificate would not do at any time."""
     named = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     purposes = _extension(certificate.extensions, x509.ExtendedKeyUsage)
     if [name.value for name in named] != [cn] or purposes is None or [*purposes] != [CLIENT]:
         return f"{CERT} is not of the client {cn}"
+    return None if _is_signed_by(certificate, by) else OTHER_AUTHORITY
+
+
+def _is_signed_by(certificate: x509.Certificate, by: ClientAuthority) -> bool:
     try:
         certificate.verify_directly_issued_by(by.certificate)
-    except (ValueError, TypeError, InvalidSignature):
-        return OTHER_AUTHORITY
-    return None
+    except (*_UNREADABLE, InvalidSignature):
+        return False
+    return True
 
 
 @lru_cache(maxsize=4)

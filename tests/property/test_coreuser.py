@@ -86,12 +86,15 @@ def changed(before: Any, after: Any) -> bool:
 
 def check_may_change(secret: Any, by: ClientAuthority, trust: Trust, now: dt.datetime) -> None:
     """A pair that was good for the core until now gives way only to one that surely is."""
-    assert trust in {Trust.FULL, Trust.PARTIAL}
-    if trust is Trust.FULL or secret is None or secret["data"]["tls.crt"] == "spoilt":
+    if trust is Trust.FULL:
         return
-    made = load(secret)
-    if now < made.not_valid_after_utc:
+    made = load(secret) if secret and secret["data"]["tls.crt"] != "spoilt" else None
+    good = made is not None and now < made.not_valid_after_utc
+    if made and (good or trust not in {Trust.PARTIAL, Trust.DIVIDED}):
         made.verify_directly_issued_by(by.certificate)
+        assert trust is not Trust.UNSIGNED
+    else:
+        assert trust in {Trust.PARTIAL, Trust.DIVIDED}
 
 
 def check(secret: Any, by: ClientAuthority, now: dt.datetime, wait: float) -> None:

@@ -74,6 +74,10 @@ class World:
             case Trust.REFUSED:
                 assert named
                 assert named <= self._refused
+            case Trust.DIVIDED:
+                assert named
+                assert named <= self._refused
+                assert others & self._took
             case Trust.PARTIAL:
                 assert named < set(self.way)
                 assert others <= self._took

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import secrets
 import shlex
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 
 from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER
 from controller.pki import Authority, Pair
@@ -25,6 +27,8 @@ from tests.integration.controller.test_program import DEPLOYMENT, NAMESPACE, kub
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.long
+
+README = (Path(__file__).parent.parent.parent.parent / "README.md").read_text()
 
 FLAGS = ("--etcd-core-root-secret=root-pair", "--etcd-core-client-ca-secret=clients")
 
@@ -316,8 +320,9 @@ def test_the_rights_of_the_two_manifests_are_enough(
     core: CoreEtcd,
     tmp_path: Path,
 ) -> None:
-    for file in ("00-etcdproxy-controller.yaml", "10-core-users.yaml"):
-        control_plane.kubectl("apply", "-f", str(DEPLOYMENT.parent / file))
+    second = str(DEPLOYMENT.parent / "10-core-users.yaml")
+    control_plane.kubectl("apply", "-f", str(DEPLOYMENT))
+    control_plane.kubectl("delete", "-f", second, "--ignore-not-found")
     control_plane.kubectl("delete", "deployment", "--all", "-n", NAMESPACE)
     for obj in shared_objects(NAMESPACE, core):
         control_plane.kubectl("apply", "-f", "-", stdin=obj)
@@ -326,6 +331,11 @@ def test_the_rights_of_the_two_manifests_are_enough(
     flags = (*FLAGS, f"--namespace={NAMESPACE}")
     with run_controller(*flags, kubeconfig=account, core=core.url):
         storages.create(name, replicas=1)
+        storages.await_condition(name, "Degraded", "WriteFailed")
+        message = storages.condition(name, "Degraded")["message"]
+        assert 'cannot patch resource "etcdstorages"' in message
+        assert message.endswith("kubectl apply -f artifacts/deployment/10-core-users.yaml")
+        control_plane.kubectl("apply", "-f", second)
         storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
         before = pair_of(storages, NAMESPACE, name)
         spoilt = '--patch={"data":{"tls.crt":"eA=="}}'
@@ -361,14 +371,68 @@ def test_a_pair_whose_secret_lost_our_label_is_mended_and_a_foreign_one_told(
         assert pair_of(storages, namespace, "mine") == before
 
 
-def test_an_authority_that_the_core_refuses_is_told_and_replaces_no_pair(
-    storages: Storages, run: Run, core: CoreEtcd, control_plane: ControlPlane, namespace: str
-) -> None:
+@pytest.fixture
+def put_authority(control_plane: ControlPlane, namespace: str) -> Callable[[Authority], None]:
     def put(authority: Authority) -> None:
         content = {"ca.pem": authority.pair.cert_pem, "ca-key.pem": authority.pair.key_pem}
         obj = secret(namespace, "clients", **content)
         control_plane.kubectl("apply", "-f", "-", stdin=obj)
 
+    return put
+
+
+def key_of(authority: Authority) -> str:
+    certificate = x509.load_pem_x509_certificate(authority.cert_pem)
+    found = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+    return found.value.digest.hex(":").upper()
+
+
+def test_the_readme_s_list_shows_every_storage_whose_pair_the_old_authority_has_signed(
+    storages: Storages,
+    run: Run,
+    core: CoreEtcd,
+    control_plane: ControlPlane,
+    put_authority: Callable[[Authority], None],
+) -> None:
+    (line,) = re.findall(r"^kubectl (get .*coreClientCertificate.*)$", README, re.MULTILINE)
+
+    def shown() -> dict[str, str]:
+        _, *rows = control_plane.kubectl(*shlex.split(line)).splitlines()
+        return dict(row.split() for row in rows)
+
+    certificates = core.certificates
+    # Of one name, as an operator's two authorities may be.
+    old, new = certificates.client_ca, pki.create("core etcd's clients")
+    with run():
+        for name in ("a", "b"):
+            storages.create(name)
+            storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
+        assert shown() == {"a": key_of(old), "b": key_of(old)}
+        put_authority(new)
+        storages.await_condition("a", "Degraded", "CoreClientCAUntrusted")
+        storages.create("late")
+        storages.await_condition("late", "Deployed", "CoreClientCAUntrusted")
+        assert shown() == {"a": key_of(old), "b": key_of(old), "late": "<none>"}
+        core.stop_member(0)
+        bundle = (certificates.authority, old, new)
+        trusted = b"".join(authority.cert_pem for authority in bundle)
+        (certificates.folder / "trusted.pem").write_bytes(trusted)
+        core.members[0].start()
+        core.await_ready()
+        eventually(lambda: set(shown().values()) == {key_of(new)}, within=60)
+        assert shown().keys() == {"a", "b", "late"}
+        told = storages.get("a")["status"]["coreClientCertificate"]
+        assert told.keys() == {"serial", "notAfter", "signedBy"}
+
+
+def test_an_authority_that_the_core_refuses_is_told_and_replaces_no_pair(
+    storages: Storages,
+    run: Run,
+    core: CoreEtcd,
+    namespace: str,
+    put_authority: Callable[[Authority], None],
+) -> None:
+    put = put_authority
     with run():
         storages.create("mine")
         storages.await_condition("mine", "Deployed", "EtcdProxyDeployed")

@@ -9,6 +9,7 @@ import pytest
 from controller.core import Trust, TrustLook
 from controller.pki import Authority
 from controller.resources import ETCD_STORAGES, REPLICA_SETS, SECRETS
+from informers import ApiError
 from tests.support.objects import CLIENT_CA, NAME, core_secret, etcd_storage
 from tests.support.userworld import PAIR, RS, STATUS, UserWorld
 
@@ -69,6 +70,47 @@ def test_an_authority_that_the_core_refuses_leaves_every_pair_alone(deployed: Us
     assert pair(deployed) == renewed
 
 
+def signer(world: UserWorld) -> str:
+    """Whose key has signed the pair, as the status tells."""
+    found: str = world.status()["coreClientCertificate"]["signedBy"]
+    return found
+
+
+def test_the_status_tells_the_old_authority_until_the_new_pair_is_stored(
+    deployed: UserWorld,
+) -> None:
+    """By its key: both are called the same, as an operator's often are."""
+    put_authority(deployed)
+    deployed.settle()
+    old = signer(deployed)
+    put_authority(deployed)
+    for trust in (Trust.UNKNOWN, Trust.REFUSED, Trust.DIVIDED, Trust.PARTIAL):
+        deployed.keeper.trusts = TrustLook(trust, ("https://core",))
+        deployed.settle()
+        assert signer(deployed) == old
+    deployed.keeper.trusts = TrustLook(Trust.FULL)
+    deployed.server.failures[TAKE_PAIR] = ApiError(403, "Forbidden", "may not")
+    with pytest.raises(ApiError):
+        deployed.reconcile()
+    assert signer(deployed) == old
+    deployed.server.failures.clear()
+    assert deployed.reconcile() == [TAKE_PAIR, STATUS]
+    assert signer(deployed) != old
+    deployed.server.remove(SECRETS, CLIENT_CA)
+    deployed.server.remove(SECRETS, PAIR)
+    deployed.settle()
+    assert "coreClientCertificate" not in deployed.status()
+
+
+def test_a_new_storage_is_served_by_a_core_of_which_some_member_takes_its_pair(
+    world: UserWorld,
+) -> None:
+    world.keeper.trusts = TrustLook(Trust.DIVIDED, ("https://core",))
+    world.settle()
+    assert world.condition("Deployed")[0] == "True"
+    assert world.condition("Degraded")[:2] == ("True", "CoreClientCAUntrusted")
+
+
 @pytest.mark.parametrize("trust", [Trust.UNKNOWN, Trust.PARTIAL])
 def test_what_is_not_proven_is_no_refusal_and_replaces_nothing(
     deployed: UserWorld, trust: Trust
@@ -89,6 +131,7 @@ def test_what_is_not_proven_is_no_refusal_and_replaces_nothing(
         (Trust.UNKNOWN, False, "CoreUserPending", "False"),
         (Trust.UNKNOWN, True, "CoreUnreachable", "True"),
         (Trust.REFUSED, False, "CoreClientCAUntrusted", "True"),
+        (Trust.UNSIGNED, False, "CoreClientCAUnusable", "True"),
     ],
 )
 def test_a_new_storage_waits_for_the_proof(
@@ -194,7 +237,7 @@ def test_a_storage_that_is_refused_keeps_a_good_pair(deployed: UserWorld) -> Non
     assert deployed.reconcile() == [STATUS]
     assert deployed.condition("Deployed")[1] == "NotSupported"
     deployed.now += 300 * DAY
-    assert deployed.reconcile() == [TAKE_PAIR]
+    assert deployed.reconcile() == [TAKE_PAIR, STATUS]
     renewed = pair(deployed)
     assert renewed != before
     deployed.keeper.trusts = REFUSED

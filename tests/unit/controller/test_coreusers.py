@@ -29,6 +29,7 @@ from tests.support.userworld import PAIR, RS, STATUS, UserWorld
 Json = dict[str, Any]
 
 CLAIM = f"patch EtcdStorage {NAME}"
+RIGHTS = "artifacts/deployment/10-core-users.yaml"
 SERVICE = f"etcd-{NAME}"
 FROM_NOTHING = [
     f"create Secret {PAIR}",
@@ -224,9 +225,9 @@ def test_auth_that_is_switched_on_rolls_to_pods_that_lean_on_it(world: UserWorld
 
 def test_a_pair_that_is_spoilt_is_made_anew_without_a_roll(deployed: UserWorld) -> None:
     deployed.server.edit(SECRETS, PAIR, lambda o: o["data"].update({"tls.crt": "eA=="}))
-    assert deployed.reconcile() == [f"patch Secret {PAIR}"]
+    assert deployed.reconcile() == [f"patch Secret {PAIR}", STATUS]
     deployed.server.remove(SECRETS, PAIR)
-    assert deployed.reconcile() == [f"create Secret {PAIR}"]
+    assert deployed.reconcile() == [f"create Secret {PAIR}", STATUS]
     assert deployed.reconcile() == []
 
 
@@ -323,7 +324,10 @@ def test_a_claim_that_is_refused_is_told(world: UserWorld) -> None:
     with pytest.raises(ApiError):
         world.reconcile()
     for type_ in ("Deployed", "Degraded"):
-        assert world.condition(type_)[1:] == ("WriteFailed", "may not patch etcdstorages")
+        _, reason, message = world.condition(type_)
+        assert reason == "WriteFailed"
+        assert message.startswith("may not patch etcdstorages; ")
+        assert message.endswith(f": kubectl apply -f {RIGHTS}")
     world.server.failures.clear()
     world.settle()
     assert world.condition("Deployed")[0] == "True"
@@ -341,7 +345,10 @@ def test_an_end_that_is_refused_is_told(deployed: UserWorld, write: str) -> None
 
     with pytest.raises(ApiError):
         end()
-    assert deployed.condition("Degraded") == ("True", "WriteFailed", "may not")
+    status, reason, message = deployed.condition("Degraded")
+    assert (status, reason) == ("True", "WriteFailed")
+    assert message.startswith("may not")
+    assert (RIGHTS in message) is ("kubectl patch etcdstorage" in message) is (write == CLAIM)
     deployed.server.failures.clear()
     end()
     assert deployed.finalizers() == []

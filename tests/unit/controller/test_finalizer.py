@@ -241,6 +241,28 @@ def test_a_server_that_drops_the_claim_is_told_until_its_crd_is_mended(
     assert world.condition("Degraded")[0] == "False"
 
 
+@pytest.mark.parametrize("others", [[], ["theirs"]])
+@pytest.mark.parametrize("claimed", [True, False])
+def test_a_controller_that_may_not_take_off_the_finalizer_says_who_can(
+    others: list[str], *, claimed: bool
+) -> None:
+    """Its storages had users once, and the rights for that were taken away with the flags."""
+    world = restored()
+    if claimed:
+        world.settle()
+        world.server.edit(REPLICA_SETS, RS, lambda o: o["metadata"].pop("ownerReferences"))
+    world.server.failures[CLAIM] = ApiError(403, "Forbidden", "cannot patch etcdstorages")
+    world.delete(*others)
+    with pytest.raises(ApiError):
+        world.reconcile()
+    reason, message = told(world)
+    assert reason == "WriteFailed"
+    assert message.startswith("cannot patch etcdstorages; ")
+    assert "kubectl apply -f artifacts/deployment/10-core-users.yaml, or kubectl patch" in message
+    assert follow(message, world.finalizers()) == others
+    assert world.finalizers() == [*others, CORE_USER_FINALIZER]
+
+
 # A stop between any two writes.
 
 

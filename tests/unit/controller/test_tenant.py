@@ -138,6 +138,8 @@ def test_pods_that_run_stay_as_they_are_while_the_core_is_away(
 
 def test_a_name_that_is_free_is_claimed_once() -> None:
     assert with_users(read(), UP, FREE, None).claims
+    # What a core that is away has by now nobody knows.
+    assert not with_users(read(), DOWN, FREE, None).claims
     assert not with_users(storage(), UP, FREE, None).claims
     assert not with_users(read(), UP, PENDING, None).claims
     # Whoever made the object may have given it the finalizer, and another's status tells nothing.

@@ -1,6 +1,7 @@
 """The Secret with a storage's pair, by a real authority."""
 
 import base64
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 from controller.core import Trust, TrustLook
 from controller.resources import SECRETS
-from controller.userpair import PairLook, PairMaker
+from controller.userpair import PairLook, PairMaker, told
 from tests.support.objects import CLIENT_CA, NAMESPACE, client_ca, read
 
 Json = dict[str, Any]
@@ -79,7 +80,11 @@ def test_an_authority_of_no_use_is_named() -> None:
 
 SPOILT: Json = {"data": {"tls.crt": "spoilt", "tls.key": ""}}
 UNTRUSTED, UNPROVEN = "CoreClientCAUntrusted", "CoreClientCAUnproven"
-PENDING = "CoreUserPending"
+PENDING, UNUSABLE = "CoreUserPending", "CoreClientCAUnusable"
+
+
+MISMATCHED: Json = {"data": {**made()["data"], "tls.key": made()["data"]["tls.key"]}}
+"""Of this authority, and nobody has the key of its certificate."""
 
 
 @pytest.mark.parametrize(
@@ -89,13 +94,18 @@ PENDING = "CoreUserPending"
         (made(), Trust.FULL, False, None),
         (made(), Trust.PARTIAL, False, None),
         (made(), Trust.UNKNOWN, False, None),
+        (made(), Trust.DIVIDED, False, UNTRUSTED),
         (made(), Trust.REFUSED, False, UNTRUSTED),
+        (made(), Trust.UNSIGNED, False, UNUSABLE),
         # One of another authority stays until every member trusts this one.
         (made(authority=OTHER), Trust.FULL, True, None),
         (made(authority=OTHER), Trust.PARTIAL, False, UNPROVEN),
         (made(authority=OTHER), Trust.UNKNOWN, False, PENDING),
+        (made(authority=OTHER), Trust.DIVIDED, False, UNTRUSTED),
         (made(authority=OTHER), Trust.REFUSED, False, UNTRUSTED),
-        # What replaces nothing good needs some member, and none that refuses.
+        (made(authority=OTHER), Trust.UNSIGNED, False, UNUSABLE),
+        # What replaces nothing good needs some member that takes it: a storage with a pair that
+        # one member refuses is better off than one with none.
         *(
             row
             for present in (None, SPOILT)
@@ -103,9 +113,18 @@ PENDING = "CoreUserPending"
                 (present, Trust.FULL, True, None),
                 (present, Trust.PARTIAL, True, None),
                 (present, Trust.UNKNOWN, False, PENDING),
+                (present, Trust.DIVIDED, True, UNTRUSTED),
                 (present, Trust.REFUSED, False, UNTRUSTED),
+                (present, Trust.UNSIGNED, False, UNUSABLE),
             )
         ),
+        # What this authority has signed is replaced by what is taken wherever that was.
+        (MISMATCHED, Trust.FULL, True, None),
+        (MISMATCHED, Trust.PARTIAL, True, None),
+        (MISMATCHED, Trust.UNKNOWN, True, None),
+        (MISMATCHED, Trust.DIVIDED, True, UNTRUSTED),
+        (MISMATCHED, Trust.REFUSED, True, UNTRUSTED),
+        (MISMATCHED, Trust.UNSIGNED, False, UNUSABLE),
     ],
 )
 def test_nothing_good_gives_way_to_what_the_core_may_refuse(
@@ -118,15 +137,35 @@ def test_nothing_good_gives_way_to_what_the_core_may_refuse(
     if found.problem:
         assert found.problem.passes is (reason == PENDING)
         assert CLIENT_CA in found.problem.message
-        assert (", ".join(URLS) in found.problem.message) is (reason != PENDING)
+        named = reason in {UNTRUSTED, UNPROVEN}
+        assert (", ".join(URLS) in found.problem.message) is named
 
 
-def test_a_pair_past_two_thirds_of_its_life_waits_for_trust_and_not_for_the_absent() -> None:
-    first, now = made(), NOW + timedelta(days=300)
-    for trust, replaced in (
-        (Trust.FULL, True),
-        (Trust.PARTIAL, True),
-        (Trust.UNKNOWN, False),
-        (Trust.REFUSED, False),
-    ):
-        assert (look(first, trust, now).secret is not None) is replaced
+@pytest.mark.parametrize("days", [300, 400])
+def test_a_pair_at_its_end_gives_way_to_another_of_its_authority_whoever_takes_that(
+    days: int,
+) -> None:
+    first, now = made(), NOW + timedelta(days=days)
+    for trust in Trust:
+        replaced = look(first, trust, now).secret is not None
+        assert replaced is (trust is not Trust.UNSIGNED)
+
+
+def test_one_of_another_authority_that_has_expired_is_no_better_than_none() -> None:
+    first, now = made(authority=OTHER), NOW + timedelta(days=400)
+    taken = [trust for trust in Trust if look(first, trust, now).secret is not None]
+    assert taken == [Trust.PARTIAL, Trust.FULL, Trust.DIVIDED]
+
+
+def test_a_status_tells_which_key_has_signed_the_pair() -> None:
+    """As `openssl x509 -ext subjectKeyIdentifier` shows it: two authorities may have one name."""
+    first, second = told(made()), told(made(authority=OTHER))
+    assert first["notAfter"] == "2027-01-02T00:00:00Z"
+    assert re.fullmatch("[0-9a-f]{1,40}", first["serial"])
+    for authority, shown in ((AUTHORITY, first), (OTHER, second)):
+        pem = base64.b64decode(authority["data"]["ca.pem"])
+        certificate = x509.load_pem_x509_certificate(pem)
+        named = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+        assert shown["signedBy"] == named.value.digest.hex(":").upper()
+    assert first["signedBy"] != second["signedBy"]
+    assert told(None) == told(SPOILT) == {}

@@ -88,6 +88,22 @@ def test_what_failed_is_tried_again() -> None:
     assert turns(agenda) == ["b"]
 
 
+def test_a_name_that_is_free_is_looked_at_until_it_is_claimed() -> None:
+    agenda = Agenda()
+    order = want("a", claimed=False)
+    agenda.ask(order)
+    turns(agenda)
+    agenda.settle(order, UserLook(UserState.FREE))
+    for _ in range(2):
+        agenda.retry()
+        assert turns(agenda) == ["a"]
+    agenda.ask(want("a"))
+    turns(agenda)
+    agenda.settle(want("a"), READY)
+    agenda.retry()
+    assert turns(agenda) == []
+
+
 def test_one_more_turn_is_the_last_in_line() -> None:
     agenda = Agenda()
     for name in "ab":

@@ -172,6 +172,12 @@ def test_a_stop_ends_the_call_that_waits(make: Make) -> None:
     assert keeper.stop()
 
 
+def test_a_stop_before_the_start_is_a_stop(clock: FakeClock, told: Told) -> None:
+    """As of a controller that stood by."""
+    keeper = UserKeeper(lambda _: AuthStore(), told.listeners, rng=random.Random(1), clock=clock)
+    assert keeper.stop()
+
+
 def test_a_stop_ends_the_wait_for_the_pace(clock: FakeClock, told: Told) -> None:
     pace = Pace(changes=1e-6, burst=1)
     store = AuthStore()

@@ -104,6 +104,17 @@ def test_what_is_not_claimed_is_only_looked_at(keeping: Keeping) -> None:
     assert keeping.want("b", claimed=False) is UserState.FREE
 
 
+def test_a_name_that_was_free_and_is_taken_is_told_at_the_next_poll(keeping: Keeping) -> None:
+    """Between two audits as well: whoever could not claim it at once must not claim it now."""
+    keeping.want("a", claimed=False)
+    keeping.rest()
+    assert keeping.want("a", claimed=False) is UserState.FREE
+    keeping.store.take(AddUser(user_name("a")))
+    keeping.clock.step(PACE.poll)
+    keeping.rest()
+    assert keeping.want("a", claimed=False) is UserState.FAILED
+
+
 def test_no_user_is_read_as_long_as_nobody_changed_any(keeping: Keeping) -> None:
     for name in "abc":
         keeping.want(name)
@@ -125,7 +136,7 @@ def test_what_somebody_changed_is_mended_and_told(keeping: Keeping) -> None:
         keeping.rest()
     assert keeping.found("b") == right("b")
     (repaired,) = (line for line in logs if line["event"] == "core_user_repaired")
-    assert repaired["storage"] == "b"
+    assert repaired["key"] == "b"
     assert keeping.want("b") is UserState.READY
     assert keeping.changed == ["a", "b", "c"]
 

@@ -6,6 +6,7 @@ import pytest
 from controller.core import Candidate, Trust, TrustLook
 from controller.core.errors import ClosedError
 from controller.core.trust import Proof
+from controller.pki import Pair
 from tests.support.clock import FakeClock
 from tests.support.members import ROOT, Members, access, candidate
 
@@ -63,10 +64,10 @@ def test_what_all_members_take_is_trusted_and_not_asked_for_again(clock: FakeClo
 
 def test_one_member_that_refuses_is_named_and_asked_until_it_takes_it(clock: FakeClock) -> None:
     proving = Proving(clock, m1={"ca"}, m2=set(), m3={"ca"}).by(*urls)
-    refused = TrustLook(Trust.REFUSED, (TWO,))
-    assert proving.settle() == refused
+    divided = TrustLook(Trust.DIVIDED, (TWO,))
+    assert proving.settle() == divided
     for _ in range(5):
-        assert proving.later() == refused
+        assert proving.later() == divided
     assert proving.told == 1, "the same answer is no news"
     proving.members.bundles[TWO] = {"ca"}
     assert proving.later() == TrustLook(Trust.FULL)
@@ -79,11 +80,13 @@ def test_a_member_that_is_away_refuses_nothing(clock: FakeClock) -> None:
     proving.members.bundles.clear()
     # What the others said stays, and so it does after a refusal.
     assert proving.later() == TrustLook(Trust.PARTIAL, (TWO,))
-    proving.members.bundles.update({ONE: {"ca"}, TWO: set()})
+    proving.members.bundles.update({TWO: set()})
     assert proving.later() == TrustLook(Trust.REFUSED, (TWO,))
     proving.members.bundles.clear()
     assert proving.later() == TrustLook(Trust.REFUSED, (TWO,))
     assert proving.told == 2
+    proving.members.bundles.update({ONE: {"ca"}, TWO: set()})
+    assert proving.later() == TrustLook(Trust.DIVIDED, (TWO,))
 
 
 def test_a_core_that_is_away_says_nothing(clock: FakeClock) -> None:
@@ -165,6 +168,27 @@ def test_each_try_has_a_pair_of_its_own(clock: FakeClock) -> None:
         proving.proof.advance()
         clock.step(60)
     assert len(made) == 3
+
+
+def test_an_authority_that_cannot_sign_is_told_and_tried_again(clock: FakeClock) -> None:
+    proving = Proving(clock, m1={"ca"}).by(ONE)
+    spoilt = [True]
+
+    def sign() -> Pair:
+        if spoilt:
+            raise OverflowError("date value out of range")
+        return candidate("ca").sign()
+
+    failing = Candidate(b"ca", sign)
+    proving.proof.look(failing)
+    for _ in range(3):
+        assert proving.proof.advance()
+        assert proving.proof.look(failing) == TrustLook(Trust.UNSIGNED)
+        clock.step(30)
+    assert (proving.members.asked, proving.told) == ([], 1)
+    spoilt.clear()
+    assert proving.proof.advance() is None
+    assert proving.proof.look(failing) == TrustLook(Trust.FULL)
 
 
 def test_a_close_ends_the_question_and_all_further_ones(clock: FakeClock) -> None:
