@@ -6,11 +6,8 @@ from typing import Final
 from urllib.parse import SplitResult, urlsplit
 
 from controller.api.durations import parse_duration
+from controller.api.names import is_dns_label, is_dns_subdomain
 
-_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_OBJECT_NAME: Final = re.compile(
-    r"(?=.{1,253}\Z)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
-)
 _HOST_PORT: Final = re.compile(r"(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9][-_.a-zA-Z0-9]*)(:[0-9]+)?")
 _IMAGE: Final = re.compile(
     r"([a-zA-Z0-9][-a-zA-Z0-9.]*(:[0-9]+)?/)?"  # registry
@@ -27,6 +24,9 @@ _LAST_PORT: Final = 65535
 
 _SHORTEST_RESYNC: Final = 1.0
 """Seconds. Below that a resync would be most of what the controller does."""
+
+_LONGEST_PERIOD: Final = 86400.0
+"""Seconds. A lease that is longer would never be waited for."""
 
 
 def urls(text: str) -> list[str]:
@@ -55,13 +55,13 @@ def _host_only(parts: SplitResult) -> bool:
 
 
 def object_name(text: str) -> str:
-    if not _OBJECT_NAME.fullmatch(text):
+    if not is_dns_subdomain(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no name of an object")
     return text
 
 
 def namespace(text: str) -> str:
-    if not _DNS_LABEL.fullmatch(text):
+    if not is_dns_label(text):
         raise argparse.ArgumentTypeError(f"{text!r} is no name of a namespace")
     return text
 
@@ -76,7 +76,7 @@ def names(text: str) -> frozenset[str]:
     """Read names of storages, comma separated."""
     found = frozenset(part.strip() for part in text.split(",") if part.strip())
     for name in found:
-        if not _DNS_LABEL.fullmatch(name):
+        if not is_dns_label(name):
             raise argparse.ArgumentTypeError(f"{name!r} is no name that a storage can have")
     return found
 
@@ -114,6 +114,26 @@ def resync(text: str) -> float:
     if 0 < seconds < _SHORTEST_RESYNC:
         raise argparse.ArgumentTypeError(f"{text!r} is too short: give 0 or at least 1s")
     return seconds
+
+
+def period(text: str) -> float:
+    """Read a duration above 0 as seconds."""
+    try:
+        seconds = parse_duration(text).total_seconds()
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if not 0 < seconds <= _LONGEST_PERIOD:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0 and at most 24h")
+    return seconds
+
+
+def boolean(text: str) -> bool:
+    """Read true or false, in any of the ways that Go's flags take."""
+    if text in {"1", "t", "T", "true", "TRUE", "True"}:
+        return True
+    if text in {"0", "f", "F", "false", "FALSE", "False"}:
+        return False
+    raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
 
 
 def bind_address(text: str) -> tuple[str, int] | None:

@@ -1,12 +1,12 @@
 """EtcdStorage, as read from the API: a frozen picture of one object at one resourceVersion."""
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from controller.api.durations import parse_duration
+from controller.api.names import is_dns_label, is_dns_subdomain
 
 RESERVED_NAMES: Final = frozenset({"registry", "root"})
 """`/registry/` is where a cluster keeps its own data; `root` is etcd's administrator."""
@@ -27,7 +27,6 @@ SIGNING_VALIDITY: Final = timedelta(hours=43800)
 LEAF_VALIDITY: Final = timedelta(hours=2160)
 """The CRD's defaults."""
 
-_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SIGNING: Final = "signingCertificateValidity"
 _SERVING: Final = "servingCertificateValidity"
 _CLIENT: Final = "clientCertificateValidity"
@@ -37,16 +36,24 @@ _SHORTEST: Final = timedelta(seconds=10)
 _LONGEST: Final = timedelta(days=365 * 350)
 """More than the CRD lets through, and a date as far away can still be written."""
 
+_TOLD: Final = 100
+"""Characters of a name that nothing can have, as the status tells it."""
+
 _IGNORED_FIELDS: Final = {"serverCACert": "caCertConfigMap", "clientCert": "clientCertSecret"}
 """Fields of 2018, and what took their place."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectReference:
-    """A ConfigMap or Secret of a consumer."""
+    """A ConfigMap, Secret or Deployment of a consumer."""
 
     namespace: str
     name: str
+
+    @property
+    def possible(self) -> bool:
+        """Whether any object can be called that."""
+        return is_dns_label(self.namespace) and is_dns_subdomain(self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ def read_storage(obj: Mapping[str, Any]) -> EtcdStorage:
     """Read an API object; what an older CRD let in unset gets the defaults of today's.
 
     An older CRD had no schema, so a field may hold anything: such a one counts as unset and is
-    named in `unreadable_fields`.
+    named in `unreadable_fields`, with the object that cannot be called as a list has it.
     """
     metadata = obj["metadata"]
     spec, unreadable = _readable(obj.get("spec") or {})
@@ -152,7 +159,7 @@ def name_problem(name: str, reserved: Collection[str]) -> str | None:
         return f"the name {name!r} is reserved"
     if len(name) > MAX_NAME_LENGTH:
         return f"the name has {len(name)} characters, {MAX_NAME_LENGTH} are the limit"
-    if not _DNS_LABEL.fullmatch(name):
+    if not is_dns_label(name):
         return f"the name {name!r} is no DNS label"
     return None
 
@@ -164,7 +171,7 @@ def _readable(spec: object) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     bad = [name for name, fits in _SHAPES.items() if spec.get(name) and not fits(spec[name])]
     bad += _contradictions({name: value for name, value in spec.items() if name not in bad})
     good = {name: value for name, value in spec.items() if name not in bad}
-    return good, tuple(f"spec.{name}" for name in bad)
+    return good, tuple(f"spec.{name}{_misnamed(spec.get(name))}" for name in bad)
 
 
 def _contradictions(spec: Mapping[str, Any]) -> list[str]:
@@ -193,12 +200,24 @@ def _is_number(value: object) -> bool:
 
 
 def _are_references(value: object) -> bool:
+    return _are_pairs(value) and all(reference.possible for reference in _references(value))
+
+
+def _are_pairs(value: object) -> TypeGuard[list[dict[str, str]]]:
     return isinstance(value, list) and all(
         isinstance(item, Mapping)
         and _is_text(item.get("name"))
         and _is_text(item.get("namespace"))
         for item in value
     )
+
+
+def _misnamed(value: object) -> str:
+    """Say which of the references in an unreadable field is to no object; '' if it has none."""
+    if not _are_pairs(value):
+        return ""
+    names = (f"{to.namespace}/{to.name}" for to in _references(value) if not to.possible)
+    return f" (no object can be called {next(names)[:_TOLD]!a})"
 
 
 _SHAPES: Final[Mapping[str, Callable[[object], bool]]] = {

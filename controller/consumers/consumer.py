@@ -141,8 +141,10 @@ def _told(consumer: Consumer) -> dict[str, str]:
 def _is_told(item: Any) -> bool:
     if not isinstance(item, Mapping):
         return False
-    values = [item.get(name) for name in ("kind", "namespace", "name")]
-    return all(isinstance(value, str) and value for value in values) and values[0] in _RESOURCES
+    if not all(isinstance(item.get(name), str) for name in ("kind", "namespace", "name")):
+        return False
+    possible = ObjectReference(item["namespace"], item["name"]).possible
+    return possible and item["kind"] in _RESOURCES
 
 
 def _read(item: Mapping[str, str]) -> Consumer:

@@ -111,8 +111,32 @@ def decide_withdrawal(
     if ours == _paths(body) and _holds(present, body):
         return Keep(None)
     if present.get("immutable") and any(path[0] == "data" for path in ours):
-        return Refuse(_immutable(consumer))
+        return Refuse(Problem(CONSUMER_IMMUTABLE, f"{consumer} is immutable: delete it"))
     return Apply(body, None)
+
+
+def changed_on_the_way(
+    stored: Mapping[str, Any], body: Json, consumer: Consumer
+) -> Problem | None:
+    """Say what of an applied `body` is not as it should be in what the server made of it.
+
+    What a webhook changed stays ours by the server's books, so nothing else shows it.
+    """
+    there = (stored.get("data") or {}, stored["metadata"].get("annotations") or {})
+    wanted = (body.get("data", {}), body["metadata"].get("annotations", {}))
+    names = [
+        name
+        for want, have in zip(wanted, there, strict=True)
+        for name, value in want.items()
+        if have.get(name, "") != value
+    ]
+    if not names:
+        return None
+    message = (
+        f"{consumer}: {' and '.join(names)} does not stay as we write it, a webhook or policy of"
+        " the cluster changes it: exempt the object from that"
+    )
+    return Problem(FOREIGN_CONTENT, message)
 
 
 def _guard(present: Mapping[str, Any]) -> Json:
@@ -184,10 +208,11 @@ def _obstacle(
     for key, value in wanted.items():
         path = _taken(present, key, value)
         if path and path not in ours:
-            return _foreign(present, consumer, path, storage)
+            return _foreign(present, consumer, path)
     data = present.get("data") or {}
     if present.get("immutable") and not _within(wanted, data):
-        return _immutable(consumer)
+        message = f"{consumer} is immutable: delete it to have it made anew, or list another name"
+        return Problem(CONSUMER_IMMUTABLE, message)
     return None
 
 
@@ -204,18 +229,10 @@ def _plain(value: str) -> bytes:
     return base64.b64decode(value)
 
 
-def _foreign(
-    present: Mapping[str, Any], consumer: Consumer, path: Path, storage: StorageReference
-) -> Problem:
+def _foreign(present: Mapping[str, Any], consumer: Consumer, path: Path) -> Problem:
     names = [name for name in writers(present, path) if name not in _UNKNOWN]
     key = path[-1]
-    if manager(storage) in names:
-        # As no Apply of ours, that is: the server tells so what was changed on the way.
-        message = (
-            f"{consumer}: {key} does not stay as we write it, a webhook of the cluster changes it:"
-            " exempt the object from that, and remove the key"
-        )
-    elif by := _other_storage(names):
+    if by := _other_storage(names):
         message = (
             f"{consumer}: {key} is delivered for EtcdStorage {by}: take the entry out of one of"
             f" the two, or the key out of the object if there is no {by} any more"
@@ -242,10 +259,3 @@ def _is_of_2018(present: Mapping[str, Any], names: list[str]) -> bool:
     """Whether the first controller wrote it, or somebody unnamed, and annotated it as that did."""
     annotations = present["metadata"].get("annotations") or {}
     return SIGNED_BY in annotations and set(names) <= {MANAGER}
-
-
-def _immutable(consumer: Consumer) -> Problem:
-    return Problem(
-        CONSUMER_IMMUTABLE,
-        f"{consumer} is immutable: delete it to have it made anew, or list another name",
-    )

@@ -14,13 +14,23 @@ import structlog
 
 from controller.api.conditions import Problem
 from controller.api.storage import StorageReference
+from controller.changes import wrote
 from controller.consumers.consumer import NAMESPACES, Consumer, Data, Delivery, Signed, manager
-from controller.consumers.decide import Apply, Decision, Json, Keep, Refuse, decide
+from controller.consumers.decide import (
+    Apply,
+    Decision,
+    Json,
+    Keep,
+    Refuse,
+    changed_on_the_way,
+    decide,
+)
 from controller.consumers.decide import decide_withdrawal as withdrawal
 from controller.consumers.polls import Polls
 from controller.consumers.refusals import (
     DELIVERY_FAILED,
     NAMESPACE_MISSING,
+    in_withdrawal,
     missing_right,
     namespace_missing,
     refusal,
@@ -73,9 +83,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
+    """`note` tells where it is noted what is to be withdrawn, '' for what is to be brought."""
+
     consumer: Consumer
     version: str
     decide: Callable[[Json | None], Decision]
+    note: str = ""
 
 
 class Consumers:
@@ -102,14 +115,19 @@ class Consumers:
         ]
         return self._report(storage, self._turn(storage, tasks))
 
-    def withdraw(self, storage: StorageReference, consumers: Iterable[Consumer]) -> Report:
+    def withdraw(
+        self, storage: StorageReference, consumers: Iterable[Consumer], *, note: str
+    ) -> Report:
         """Take what is ours out of objects that are to get nothing any more.
 
         Those without a problem are done with. An object that we created stays, empty: the right
-        to delete it is none of those that we ask for.
+        to delete it is none of those that we ask for. Whoever reads of a problem is told where
+        the `note` of that is, which may be all that is left of the consumer.
         """
         tasks = [
-            _Task(consumer, _WITHDRAWN, partial(withdrawal, consumer=consumer, storage=storage))
+            _Task(
+                consumer, _WITHDRAWN, partial(withdrawal, consumer=consumer, storage=storage), note
+            )
             for consumer in consumers
         ]
         outcomes = self._turn(storage, tasks)
@@ -144,7 +162,7 @@ class Consumers:
         if isinstance(decision, Refuse):
             outcome = Outcome(consumer, last.signed if last else None, decision.problem)
             if last is None or last.problem != outcome.problem:
-                _log.warning("not_delivered", **_names(consumer), why=decision.problem.message)
+                _log.debug("not_delivered", consumer=str(consumer), why=decision.problem.message)
             polls.bad(storage.name, consumer, task.version, outcome)
             return outcome
         content = decision.content
@@ -161,9 +179,11 @@ class Consumers:
         if decision is None:
             message = f"{task.consumer} changes whenever it is to be written"
             return Refuse(Problem(DELIVERY_FAILED, message, passes=True))
-        gone = isinstance(decision, Refuse) and decision.problem.reason == NAMESPACE_MISSING
+        if not task.note or not isinstance(decision, Refuse):
+            return decision
         # With its namespace a consumer went away by itself.
-        return Keep(None) if gone and task.version == _WITHDRAWN else decision
+        gone = decision.problem.reason == NAMESPACE_MISSING
+        return Keep(None) if gone else Refuse(in_withdrawal(decision.problem, task.note))
 
     def _once(self, storage: StorageReference, task: _Task) -> Decision | None:
         """Decide on what is there and carry it out; None if it has changed meanwhile."""
@@ -182,15 +202,16 @@ class Consumers:
         if not isinstance(decision, Apply):
             return decision
         try:
-            self._apply(storage, consumer, decision.body)
+            stored = self._apply(storage, consumer, decision.body)
         except (ApiError, ConnectionFailed) as error:
             if is_conflict(error):
                 return None
             verb = "create" if present is None else "patch"
             return Refuse(self._problem(error, consumer, verb, decision.body.get("data")))
-        issued = decision.content.issued if decision.content else ""
-        _log.info("applied", **_names(consumer), ours=bool(decision.content), issued=issued)
-        return decision
+        why = decision.content.issued if decision.content else "withdrawn"
+        wrote("apply", consumer.kind, f"{consumer.namespace}/{consumer.name}", why)
+        problem = changed_on_the_way(stored, decision.body, consumer)
+        return Refuse(problem) if problem else decision
 
     def _get(self, consumer: Consumer) -> Json | None:
         try:
@@ -200,9 +221,9 @@ class Consumers:
                 return None
             raise
 
-    def _apply(self, storage: StorageReference, consumer: Consumer, body: Json) -> None:
+    def _apply(self, storage: StorageReference, consumer: Consumer, body: Json) -> Json:
         # By force: whose the fields are was decided on the very version that is written to.
-        self._client.patch(
+        return self._client.patch(
             consumer.resource,
             consumer.name,
             body,
@@ -249,11 +270,3 @@ def report(polls: Polls[Outcome], storage: str, outcomes: tuple[Outcome, ...]) -
 
 def _is_pending(outcome: Outcome) -> bool:
     return outcome.problem is not None and outcome.problem.reason == DELIVERY_PENDING
-
-
-def _names(consumer: Consumer) -> dict[str, str]:
-    return {
-        "kind": consumer.kind,
-        "namespace": consumer.namespace,
-        "object": consumer.name,
-    }

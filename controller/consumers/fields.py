@@ -6,6 +6,7 @@ same value makes it both's.
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, Final
 
 Path = tuple[str, ...]
@@ -22,9 +23,18 @@ def owned(obj: Json, manager: str) -> frozenset[Path]:
     return frozenset(
         path
         for entry in _entries(obj)
-        if entry.get("manager") == manager and entry.get("operation") == "Apply"
+        if _is_applied(entry, manager)
         for path in _leaves(entry.get("fieldsV1") or {})
     )
+
+
+def applied_at(obj: Json, manager: str) -> datetime | None:
+    """Return when `manager` last changed a field by what it applied; None if it has applied none.
+
+    By the server's clock, in whole seconds.
+    """
+    times = [entry.get("time") for entry in _entries(obj) if _is_applied(entry, manager)]
+    return max((datetime.fromisoformat(time) for time in times if time), default=None)
 
 
 def writers(obj: Json, path: Path) -> list[str]:
@@ -34,6 +44,10 @@ def writers(obj: Json, path: Path) -> list[str]:
 
 def _entries(obj: Json) -> list[Json]:
     return obj["metadata"].get("managedFields") or []
+
+
+def _is_applied(entry: Json, manager: str) -> bool:
+    return entry.get("manager") == manager and entry.get("operation") == "Apply"
 
 
 def _has(entry: Json, path: Path) -> bool:

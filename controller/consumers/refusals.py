@@ -1,6 +1,7 @@
 """What a call about a consumer's object that failed is reported as: pure functions."""
 
 import re
+from dataclasses import replace
 from typing import Final
 
 from controller.api.conditions import Problem
@@ -58,6 +59,17 @@ def namespace_missing(consumer: Consumer) -> Problem:
         f"{consumer}: there is no namespace {consumer.namespace}: create it, or take the entry out"
         " of the storage",
     )
+
+
+def in_withdrawal(problem: Problem, note: str) -> Problem:
+    """Say what keeps a consumer from being rid of what it got, and how to get out of that."""
+    if problem.passes:
+        return problem
+    message = (
+        f"{problem.message}. It is listed no more, and is left alone once it has been emptied; to"
+        f" leave it as it is, take its entry out of the {note}"
+    )
+    return replace(problem, message=message)
 
 
 def missing_right(error: ApiError) -> str:

@@ -5,6 +5,7 @@ The rules were read off a real server, by tests/integration/consumers.
 
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 from informers import APPLY_PATCH, ApiError, Client, Resource
@@ -15,6 +16,7 @@ _Key = tuple[Resource, str | None, str]
 _Path = tuple[str, ...]
 
 _FIRST: Final = 100
+_BEGAN: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
 class ApplyServer:
@@ -26,6 +28,8 @@ class ApplyServer:
         """What calls fail with, by their name as `calls` has it, until taken out again."""
         self.before_apply: list[Callable[[], object]] = []
         """What others do just before the next applies, one each."""
+        self.webhook: Callable[[Json], object] = lambda _: None
+        """What the cluster makes of what is applied."""
         self.takes: float = 0.0
         """Seconds that each call takes."""
         self._clock = clock
@@ -96,8 +100,10 @@ class ApplyServer:
         key = (resource, namespace, name)
         if content_type != APPLY_PATCH:
             obj = self._objects[key]
-            annotations = body["spec"]["template"]["metadata"]["annotations"]
-            obj["spec"]["template"]["metadata"].setdefault("annotations", {}).update(annotations)
+            obj["metadata"].setdefault("annotations", {}).update(body["metadata"]["annotations"])
+            if template := body.get("spec", {}).get("template"):
+                meta = obj["spec"]["template"]["metadata"]
+                meta.setdefault("annotations", {}).update(template["metadata"]["annotations"])
             return obj
         for act in self.before_apply[:1]:
             self.before_apply.remove(act)
@@ -123,7 +129,12 @@ class ApplyServer:
                 owners = {who: paths - {path} for who, paths in owners.items()}
                 _set(after, path, value)
         owners[mine] = set(wanted)
-        if before is not None and owners == _owners(before) and there | wanted == there:
+        self.webhook(after)
+        if (
+            before is not None
+            and owners == _owners(before)
+            and [*_leaves(after)] == [*_leaves(before)]
+        ):
             return deepcopy(before)
         return self._store(key, after, owners)
 
@@ -140,18 +151,39 @@ class ApplyServer:
 
     def _store(self, key: _Key, obj: Json, owners: dict[tuple[str, str], set[_Path]]) -> Json:
         self._revision += 1
+        before = self._objects.get(key, {"metadata": {}})
         meta = {
             "uid": f"uid-{self._revision}",
+            "creationTimestamp": self._now(),
             **obj["metadata"],
             "resourceVersion": str(self._revision),
             "managedFields": [
-                {"manager": who, "operation": how, "fieldsV1": _fields(paths)}
-                for (who, how), paths in sorted(owners.items())
+                {
+                    "manager": who[0],
+                    "operation": who[1],
+                    "time": self._time(before, obj, who, paths),
+                    "fieldsV1": _fields(paths),
+                }
+                for who, paths in sorted(owners.items())
                 if paths
             ],
         }
         self._objects[key] = {"kind": key[0].kind, **obj, "metadata": meta}
         return deepcopy(self._objects[key])
+
+    def _time(self, before: Json, after: Json, who: tuple[str, str], paths: set[_Path]) -> str:
+        """Return when a manager last changed what it owns: fields, or their values."""
+        old, new = dict(_leaves(before)), dict(_leaves(after))
+        same = all(old.get(path) == new.get(path) for path in paths)
+        entries = before["metadata"].get("managedFields", [])
+        times = [e["time"] for e in entries if (e["manager"], e["operation"]) == who]
+        if times and same and paths == _owners(before)[who]:
+            return str(times[0])
+        return self._now()
+
+    def _now(self) -> str:
+        seconds = self._clock.monotonic() if self._clock else 0.0
+        return f"{_BEGAN + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%SZ}"
 
     def _record(self, verb: str, resource: Resource, namespace: str | None, name: str) -> None:
         if self._clock:

@@ -64,7 +64,8 @@ class Scene:
 
     def withdraw(self, *consumers: Consumer) -> Report:
         self.clock.step(1000)
-        return self.consumers.withdraw(self.storage, consumers or (self.bundle, self.pair))
+        gone = consumers or (self.bundle, self.pair)
+        return self.consumers.withdraw(self.storage, gone, note="annotation of a Secret")
 
     def messages(self, report: Report) -> Sequence[str]:
         return [problem.message for problem in report.problems]

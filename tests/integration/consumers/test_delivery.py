@@ -74,6 +74,28 @@ def test_each_right_that_is_missing_is_told_and_holds_up_nobody_else(
     eventually(lambda: scene.deliver().problems == ())
 
 
+def test_what_left_with_its_role_is_told_with_the_ways_out_until_one_is_taken(
+    scene: Scene,
+) -> None:
+    scene.allow()
+    assert scene.deliver().problems == ()
+    names = "role,rolebinding", "etcdproxy-controller-consumer"
+    scene.control_plane.kubectl("delete", "-n", scene.namespace, *names)
+
+    def messages() -> list[str]:
+        return [*scene.messages(scene.withdraw(scene.pair))]
+
+    eventually(lambda: messages() != [])
+    # To delete the object is no way out: who may not look does not see that.
+    scene.delete(scene.bundle)
+    (message,) = scene.messages(scene.withdraw(scene.bundle))
+    assert "resourceNames: [etcd-serving-ca], verbs: [get, patch, create]" in message
+    assert "take its entry out of the annotation of a Secret" in message
+    scene.allow()
+    eventually(lambda: messages() == [])
+    assert "data" not in scene.get(scene.pair)
+
+
 def test_without_the_right_to_create_objects_that_are_there_are_served(scene: Scene) -> None:
     scene.allow(
         rule("configmaps", "etcd-serving-ca", "get", "patch"),
@@ -185,7 +207,7 @@ def test_two_storages_that_name_one_object_keep_what_is_theirs(
     consumers = Consumers(scene.client, clock=scene.clock, rng=random.Random(2))
     report = consumers.deliver(other, [bundle("CA of other", scene.bundle)])
     assert f"EtcdStorage {scene.storage.name}" in report.problems[0].message
-    assert consumers.withdraw(other, [scene.bundle]).problems == ()
+    assert consumers.withdraw(other, [scene.bundle], note="annotation").problems == ()
     assert scene.get(scene.bundle)["data"] == {"serving-ca.crt": "CA 1"}
     scene.withdraw()
     scene.clock.step(1000)
@@ -326,6 +348,62 @@ def test_what_a_policy_quotes_of_a_pair_is_told_to_nobody(
     keys = [PairMaker().pair(serial)["tls.key"] for serial in range(1, 100)]
     told = repr((logs, report))
     assert not [key for key in keys if key in told]
+
+
+@pytest.mark.parametrize(
+    "path", ["/metadata/annotations/etcd.xmudrii.com~1certificate-signed-by", "/data/tls.key"]
+)
+@pytest.mark.parametrize("change", ['op: "replace", value: "eA=="', 'op: "remove"'])
+def test_what_a_policy_changes_as_we_write_it_is_told(
+    scene: Scene, request: pytest.FixtureRequest, path: str, change: str
+) -> None:
+    scene.allow()
+    name, run = f"changes-{scene.namespace}", scene.control_plane.kubectl
+    kinds = "mutatingadmissionpolicy,mutatingadmissionpolicybinding"
+    for obj in _changing_policy(name, scene.namespace, f'{change}, path: "{path}"'):
+        run("create", "-f", "-", stdin=obj)
+    request.addfinalizer(lambda: run("delete", kinds, name, "--ignore-not-found"))
+
+    def told() -> bool:
+        scene.makes.authority += 1  # There has to be something to write.
+        return any("does not stay as we write it" in m for m in scene.messages(scene.deliver()))
+
+    eventually(told)
+    key = path.rpartition("/")[2].replace("~1", "/")
+    for _ in range(2):
+        report = scene.deliver()
+        (problem,) = report.problems
+        assert problem.reason == "ForeignContent"
+        assert f"{scene.pair}: {key} does not stay" in problem.message
+        assert [o.consumer for o in report.outcomes if o.problem is None] == [scene.bundle]
+    run("delete", kinds, name)
+    eventually(lambda: scene.deliver().problems == ())
+
+
+def _changing_policy(name: str, namespace: str, patch: str) -> list[Json]:
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"]}
+    policy = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "matchConstraints": {"resourceRules": [{**rule, "resources": ["secrets"]}]},
+            "matchConditions": [{"name": "holds", "expression": "has(object.data)"}],
+            "failurePolicy": "Fail",
+            "reinvocationPolicy": "Never",
+            "mutations": [
+                {"patchType": "JSONPatch", "jsonPatch": {"expression": f"[JSONPatch{{{patch}}}]"}}
+            ],
+        },
+    }
+    only = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+    binding = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {"policyName": name, "matchResources": only},
+    }
+    return [policy, binding]
 
 
 def _quoting_policy(name: str, namespace: str) -> list[Json]:

@@ -1,5 +1,6 @@
 """What the API server takes as an EtcdStorage, what it refuses, and how it says so."""
 
+import json
 from typing import Any
 
 import pytest
@@ -67,6 +68,18 @@ def test_usable_names(storages: Storages, name: str) -> None:
         ),
         ("bad", {"clientCertSecret": [{"name": "a"}]}, "namespace: Required value"),
         ("bad", {"restartDeployments": [{"namespace": "b"}]}, "name: Required value"),
+        *(
+            ("bad", {field: [{"name": name, "namespace": namespace}]}, message)
+            for field in ("caCertConfigMap", "clientCertSecret", "restartDeployments")
+            for name, namespace, message in (
+                ("\u00e4", "b", "name must be that of an object"),
+                ("A", "b", "name must be that of an object"),
+                ("a/../b", "b", "name must be that of an object"),
+                ("a\n", "b", "name must be that of an object"),
+                ("a", "B", "namespace must be a DNS label"),
+                ("a", "b.c", "namespace must be a DNS label"),
+            )
+        ),
     ],
 )
 def test_refusals_say_why(
@@ -116,6 +129,29 @@ def test_an_object_that_an_older_crd_let_in_can_still_lose_its_finalizer(
         "patch", "es/registry", "--type=merge", '--patch={"metadata":{"finalizers":null}}'
     )
     control_plane.kubectl("wait", "--for=delete", "es/registry", "--timeout=10s")
+
+
+def test_references_that_an_older_crd_let_in_keep_nothing_else_from_being_changed(
+    storages: Storages, control_plane: ControlPlane
+) -> None:
+    """Patterns are no news to an object whose lists stay as they are; new items are."""
+    older = yaml.safe_load(CRD.read_text())
+    schema = older["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    lists = schema["properties"]["spec"]["properties"]
+    del lists["clientCertSecret"]["items"]["x-kubernetes-validations"]  # An alias of all three.
+    odd, fine = {"name": "A_b", "namespace": "n"}, {"name": "a", "namespace": "n"}
+    obj = manifest("misnamed", {"clientCertSecret": [odd]})
+    control_plane.kubectl("replace", "-f", "-", stdin=older)
+    _eventually_created(control_plane, obj)
+    control_plane.kubectl("apply", "-f", str(CRD))
+    obj["metadata"]["name"] = "another"
+    _eventually_refused(control_plane, obj)
+    for consumers in ([odd, fine], [fine]):
+        patch = json.dumps({"spec": {"replicas": 3, "clientCertSecret": consumers}})
+        control_plane.kubectl("patch", "es/misnamed", "--type=merge", f"--patch={patch}")
+    patch = json.dumps({"spec": {"clientCertSecret": [odd]}})
+    with pytest.raises(KubectlError, match="name must be that of an object"):
+        control_plane.kubectl("patch", "es/misnamed", "--type=merge", f"--patch={patch}")
 
 
 def _eventually_created(control_plane: ControlPlane, obj: dict[str, Any]) -> None:

@@ -72,6 +72,27 @@ def test_what_is_unset_has_the_defaults_of_the_crd(spec: dict[str, Any]) -> None
         ({"caCertConfigMap": [{"name": "x"}]}, ("spec.caCertConfigMap",)),
         ({"clientCertSecret": {"name": "x", "namespace": "y"}}, ("spec.clientCertSecret",)),
         ({"clientCertSecret": ["x"]}, ("spec.clientCertSecret",)),
+        (
+            {
+                "caCertConfigMap": [
+                    {"name": "a", "namespace": "b"},
+                    {"name": "A_b", "namespace": "n"},
+                ]
+            },
+            ("spec.caCertConfigMap (no object can be called 'n/A_b')",),
+        ),
+        (
+            {"clientCertSecret": [{"name": "\u00e4", "namespace": "n"}]},
+            ("spec.clientCertSecret (no object can be called 'n/\\xe4')",),
+        ),
+        (
+            {"restartDeployments": [{"name": "a", "namespace": "x" * 200}]},
+            (f"spec.restartDeployments (no object can be called '{'x' * 100}')",),
+        ),
+        (
+            {"clientCertSecret": [{"name": "a", "namespace": ""}]},
+            ("spec.clientCertSecret (no object can be called '/a')",),
+        ),
         ({"replicas": "two", "mode": 7}, ("spec.mode", "spec.replicas")),
         ({"replicas": True}, ("spec.replicas",)),
         ({"reclaimPolicy": {}, "replicas": 3}, ()),
@@ -103,6 +124,15 @@ def test_what_a_crd_without_a_schema_let_in_is_named_and_never_fatal(
 def test_empty_lists_are_no_references() -> None:
     storage = read(caCertConfigMap=[], clientCertSecret=None)
     assert (storage.ca_cert_config_maps, storage.client_cert_secrets) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name"), [("n", "a.b"), ("0", "x" * 253), ("a-b" * 21, "a"), ("n", "a--b")]
+)
+def test_names_that_an_object_can_have(namespace: str, name: str) -> None:
+    storage = read(clientCertSecret=[{"name": name, "namespace": namespace}])
+    assert storage.client_cert_secrets == (ObjectReference(namespace, name),)
+    assert storage.unreadable_fields == ()
 
 
 def test_a_deletion_under_way_is_seen() -> None:

@@ -51,6 +51,8 @@ def test_the_list_of_consumers_is_read_back_whatever_its_order() -> None:
             '[{"kind": "Pod", "namespace": "a", "name": "b"}]',
         ),
         '[{"kind": "Secret", "namespace": "", "name": "b"}]',
+        '[{"kind": "Secret", "namespace": "a", "name": "../b"}]',
+        '[{"kind": "Secret", "namespace": "A", "name": "b"}]',
         '[{"kind": "Secret", "namespace": 7, "name": "b"}, {"kind": ["Secret"]}]',
     ],
 )

@@ -1,5 +1,6 @@
 """Decisions on single objects, carried out by server-side apply in memory."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -7,7 +8,14 @@ import pytest
 from controller.api.conditions import Problem
 from controller.api.storage import StorageReference
 from controller.consumers.consumer import Consumer, Delivery, manager
-from controller.consumers.decide import Apply, Keep, Refuse, decide, decide_withdrawal
+from controller.consumers.decide import (
+    Apply,
+    Keep,
+    Refuse,
+    changed_on_the_way,
+    decide,
+    decide_withdrawal,
+)
 from controller.resources import CONFIG_MAPS, SECRETS
 from informers import APPLY_PATCH, Resource
 from tests.support.applyserver import ApplyServer
@@ -207,12 +215,33 @@ def test_two_storages_do_not_take_an_object_from_each_other() -> None:
     assert world.deliver(bundle("CA of other"), OTHER) is None
 
 
-def test_content_that_the_cluster_changes_as_we_write_it_is_told_as_that() -> None:
-    world = World(BUNDLE)
-    world.server.put(CONFIG_MAPS, config_map({"serving-ca.crt": "changed"}), by=manager(STORAGE))
-    problem = world.deliver(bundle())
+@pytest.mark.parametrize("becomes", ["changed", None])
+@pytest.mark.parametrize("what", ["serving-ca.crt", ANNOTATION])
+def test_what_the_cluster_changes_as_we_write_it_is_told(what: str, becomes: str | None) -> None:
+    decision = decide(None, bundle(), STORAGE)
+    assert isinstance(decision, Apply)
+    stored = deepcopy(decision.body)
+    assert changed_on_the_way(stored, decision.body, BUNDLE) is None
+    for fields in (stored["data"], stored["metadata"]["annotations"]):
+        if what in fields:
+            fields[what] = becomes
+        if becomes is None:
+            fields.pop(what, None)
+    problem = changed_on_the_way(stored, decision.body, BUNDLE)
     assert problem is not None
-    assert "webhook" in problem.message
+    assert (problem.reason, problem.passes) == ("ForeignContent", False)
+    for word in (str(BUNDLE), what, "webhook"):
+        assert word in problem.message
+    assert "CA 1" not in problem.message
+
+
+def test_what_was_emptied_is_as_it_should_be() -> None:
+    world = World(PAIR)
+    world.server.put(SECRETS, secret({"tls.crt": "", "tls.key": ""}, type="kubernetes.io/tls"))
+    world.deliver(PairMaker().delivery())
+    decision = decide_withdrawal(world.present, PAIR, STORAGE)
+    assert isinstance(decision, Apply)
+    assert changed_on_the_way({"metadata": {}}, decision.body, PAIR) is None
 
 
 def test_a_pair_is_kept_as_long_as_it_is_good() -> None:

@@ -26,6 +26,7 @@ from tests.support.deliveries import (
 
 FORBIDDEN = ApiError(403, "Forbidden", 'User "u" cannot get resource "secrets" in API group ""')
 NO_NAMESPACE = ApiError(404, "NotFound", 'namespaces "team-a" not found')
+NOTE = "annotation x of Secret y"
 OTHER = Consumer("Secret", "team-b", "etcd-client")
 
 
@@ -40,6 +41,9 @@ class World:
     def deliver(self, *deliveries: Delivery) -> Report:
         wanted = deliveries or (bundle(), self.makes.delivery())
         return self.consumers.deliver(STORAGE, wanted)
+
+    def withdraw(self, *consumers: Consumer) -> Report:
+        return self.consumers.withdraw(STORAGE, consumers, note=NOTE)
 
     def calls(self) -> list[str]:
         calls, self.server.calls = self.server.calls, []
@@ -195,6 +199,25 @@ def test_foreign_content_that_came_meanwhile_is_not_overwritten() -> None:
     assert data == {"serving-ca.crt": "theirs"}
 
 
+def test_what_does_not_stay_as_it_is_written_is_told_and_written_ever_more_rarely() -> None:
+    world = World()
+    signed_by = "etcd.xmudrii.com/certificate-signed-by"
+    world.server.webhook = lambda obj: obj["metadata"]["annotations"].update({signed_by: "x"})
+    for _ in range(12):
+        report = world.deliver(bundle())
+        (problem,) = report.problems
+        assert problem.reason == "ForeignContent"
+        assert signed_by in problem.message
+        calls = world.calls()
+        assert calls.count(f"patch {BUNDLE}") == 1
+        assert world.deliver(bundle()).problems == (problem,)
+        assert world.calls() == []
+        world.clock.step(report.again)
+    assert report.again >= POLL * (1 - JITTER)
+    world.server.webhook = lambda _: None
+    assert world.deliver(bundle()).problems == ()
+
+
 def test_an_object_that_changes_all_the_time_is_given_up_until_later() -> None:
     world = World()
     world.deliver(bundle())
@@ -254,7 +277,7 @@ def test_a_missing_namespace_is_told_where_it_may_be_asked_for() -> None:
 def test_a_withdrawal_takes_all_away_and_is_done_then() -> None:
     world = World()
     world.deliver()
-    report = world.consumers.withdraw(STORAGE, [BUNDLE, PAIR])
+    report = world.withdraw(BUNDLE, PAIR)
     assert report.problems == ()
     assert [outcome.signed for outcome in report.outcomes] == [None, None]
     assert world.pair() == {}
@@ -269,24 +292,25 @@ def test_what_cannot_be_withdrawn_stays_and_is_tried_again(namespace: ApiError) 
         "get Secret team-a/etcd-client": FORBIDDEN,
         "get team-a": namespace,
     }
-    report = world.consumers.withdraw(STORAGE, [BUNDLE, PAIR])
+    report = world.withdraw(BUNDLE, PAIR)
     left = [outcome.consumer for outcome in report.outcomes if outcome.problem]
     assert left == ([PAIR] if namespace is FORBIDDEN else [])
     if left:
+        assert NOTE in report.problems[0].message
         assert 0 < report.again <= FIRST_RETRY
         world.calls()
-        assert world.consumers.withdraw(STORAGE, left).problems == report.problems
+        assert world.withdraw(*left).problems == report.problems
         assert world.calls() == []
 
 
 def test_one_that_is_gone_is_withdrawn() -> None:
-    assert World().consumers.withdraw(STORAGE, [BUNDLE, PAIR]).problems == ()
+    assert World().withdraw(BUNDLE, PAIR).problems == ()
 
 
 def test_a_withdrawn_consumer_that_comes_back_is_delivered_to() -> None:
     world = World()
     world.deliver()
-    world.consumers.withdraw(STORAGE, [PAIR])
+    world.withdraw(PAIR)
     world.deliver()
     assert world.pair() == world.makes.pair(2)
 

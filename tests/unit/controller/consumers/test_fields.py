@@ -1,8 +1,9 @@
 """Whose fields are, out of managedFields as a real server writes them."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-from controller.consumers.fields import owned, writers
+from controller.consumers.fields import applied_at, owned, writers
 
 OURS = "etcdproxy-controller/etcd-name"
 UID = "11111111-1111-1111-1111-111111111111"
@@ -60,3 +61,11 @@ def test_all_writers_of_a_field_are_named() -> None:
 def test_entries_of_fields_that_are_no_more_say_nothing() -> None:
     there = obj(entry("a", "Update", {"f:data": {}}), {"manager": "b", "operation": "Apply"})
     assert writers(there, ("data", "tls.crt")) == []
+
+
+def test_when_we_applied_last_whatever_others_did_since() -> None:
+    ours = {**entry(OURS, "Apply", APPLIED), "time": "2026-01-02T03:04:05Z"}
+    theirs = {**entry("other", "Apply", APPLIED), "time": "2026-05-06T07:08:09Z"}
+    assert applied_at(obj(ours, theirs), OURS) == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert applied_at(obj(theirs, entry(OURS, "Update", UPDATED)), OURS) is None
+    assert applied_at(obj(entry(OURS, "Apply", APPLIED)), OURS) is None

@@ -3,7 +3,7 @@
 import pytest
 
 from controller.consumers.consumer import Consumer
-from controller.consumers.refusals import missing_right, refusal
+from controller.consumers.refusals import in_withdrawal, missing_right, refusal
 from informers import ApiError, ConnectionFailed
 from tests.support.deliveries import BUNDLE, PAIR, PairMaker, decoded
 
@@ -26,6 +26,16 @@ def test_a_missing_right_is_told_with_the_rule_that_gives_it() -> None:
         " verbs: [get, patch, create]}"
     ) in problem.message
     assert "namespace team-a" in problem.message
+
+
+def test_of_a_withdrawal_the_way_out_is_told_where_a_person_is_needed() -> None:
+    forbidden = refusal(ApiError(403, "Forbidden", RBAC), PAIR, "patch")
+    told = in_withdrawal(forbidden, "annotation x of Secret y")
+    assert told.reason == "ConsumerForbidden"
+    assert told.message.startswith(forbidden.message)
+    assert "take its entry out of the annotation x of Secret y" in told.message
+    busy = refusal(ApiError(503, "ServiceUnavailable", "busy"), PAIR, "patch")
+    assert in_withdrawal(busy, "annotation x of Secret y") == busy
 
 
 def test_of_a_deployment_no_right_to_create_is_asked_for() -> None:
