@@ -17,7 +17,13 @@ from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage
 from controller.consumers import Consumer, Content, Delivery, Signed, dump, load
 from controller.consumers.consumer import BUNDLE, Data, client_secrets, config_maps
-from controller.dataplane.gate import CLIENTS_FILE, PAIR_FILE, clients_file, pair_file
+from controller.dataplane.gate import (
+    CLIENTS_FILE,
+    PAIR_FILE,
+    clients_file,
+    clients_version,
+    pair_file,
+)
 from controller.dataplane.names import labels, object_name, serving_secret
 from controller.pki import rotation
 from controller.pki.leaves import (
@@ -29,34 +35,55 @@ from controller.pki.leaves import (
     service_dns,
     serving_leaf,
 )
+from controller.pki.lifetime import SLACK
 from controller.pki.pem import Certificate, UnreadableError, read_certificates
 from controller.pki.rotation import Terms
 from controller.pki.trust import Trust
-from controller.pki.trustsecret import CERT, KEY, authority_secret, signed_by
+from controller.pki.trustsecret import (
+    CERT,
+    KEY,
+    LONGEST,
+    authority_secret,
+    seconds,
+    signed_by,
+)
 from controller.resources import SECRETS, SERVICES
 from controller.secretdata import decoded
 
+CLOCK_BEHIND: Final = "ClockBehind"
+
 DELIVERED: Final = "etcd.xmudrii.com/delivered"
-"""On the Secret that gates serve by: who may have something of this storage's, as JSON."""
+"""On the Secret that gates serve by: who may have something of this storage's, as JSON.
+
+With the Secret it is forgotten who is still to be withdrawn. The gates let them in no more anyway.
+"""
 
 CA: Final = "ca.crt"
 """In that Secret: the bundle that was given out last."""
 
+_CLOCK_POLL: Final = 60.0
+"""Seconds after which a clock that was wrong is looked at again."""
+
 Json = dict[str, Any]
+
+Stamp = tuple[datetime, str]
+"""When the API server made an object, and which."""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a look goes by.
 
-    The two Secrets, the cluster's addresses of the Service, None without one, and the serial of
-    the authority whose bundle has been seen in every consumer's ConfigMap.
+    The two Secrets, the cluster's addresses of the Service, None without one, the serial of the
+    authority whose bundle has been seen in every consumer's ConfigMap, and the youngest object
+    of the storage.
     """
 
     authority: Mapping[str, Any] | None
     serving: Mapping[str, Any] | None
     ips: tuple[str, ...] | None
     everywhere: int | None = None
+    youngest: Stamp | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +91,15 @@ class CertificateLook:
     """How a storage's certificates should be.
 
     `authority` and `serving` are the Secrets as they should be, None where what is there has to
-    do. `made` says why the authority is new, '' if it is not. In `again` seconds something of
-    this is another by time alone.
+    do. `clients` tells the list of who is let in from all others. `made` says why the authority
+    is new, '' if it is not. In `again` seconds something of this is another by time alone.
     """
 
     authority: Json | None = field(default=None, repr=False)
     serving: Json | None = field(default=None, repr=False)
     trust: Trust | None = None
     leaf: LeafLook | None = None
+    clients: str = ""
     problem: Problem | None = None
     made: str = ""
     again: float | None = None
@@ -91,13 +119,18 @@ def look(
 ) -> CertificateLook:
     """Decide on both Secrets; `delivered` are those that are still to be withdrawn.
 
-    Before there is a Service there is no serving pair: its addresses will be part of it.
+    Before there is a Service there is no serving pair: its addresses will be part of it. By a
+    clock that is known to be behind nothing is made: it might be over already.
     """
+    there = (found.serving or {}).get("data")
+    if found.youngest is not None and now + SLACK < found.youngest[0]:
+        shut = _letting_in(storage, namespace, there, delivered)
+        return CertificateLook(serving=shut, problem=_behind(found.youngest), again=_CLOCK_POLL)
     dns = service_dns(object_name(SERVICES, storage.name), namespace)
     longest = max(storage.serving_validity, storage.client_validity)
     terms = Terms(storage.name, dns, storage.signing_validity, longest, storage.rotate)
-    there = (found.serving or {}).get("data")
-    seen = rotation.look(found.authority, decoded(there, CA), terms, now)
+    kept = seconds(_annotations(found.serving).get(LONGEST))
+    seen = rotation.look(found.authority, decoded(there, CA), terms, now, kept)
     trust = seen.trust
     if trust is None:
         shut = _letting_in(storage, namespace, there, delivered)
@@ -129,8 +162,11 @@ def look(
         "type": "kubernetes.io/tls",
         "data": _serving_data(storage, trust, leaf, now),
     }
+    # Beside the bundle, for when the authority's Secret is lost.
+    serving["metadata"]["annotations"][LONGEST] = (seen.annotations or {})[LONGEST]
     times = [leaf.again, *([seen.again] if seen.again is not None else ())]
-    return common(serving=serving, leaf=leaf, again=min(times))
+    clients = clients_version(_uris(storage))
+    return common(serving=serving, leaf=leaf, clients=clients, again=min(times))
 
 
 def listed(storage: EtcdStorage) -> tuple[Consumer, ...]:
@@ -146,9 +182,12 @@ def left(storage: EtcdStorage, serving: Mapping[str, Any] | None) -> tuple[Consu
     """
     if storage.unreadable_fields:
         return ()
-    annotations = ((serving or {}).get("metadata") or {}).get("annotations") or {}
     wanted = {*listed(storage)}
-    return tuple(c for c in load(annotations.get(DELIVERED, "")) if c not in wanted)
+    return tuple(c for c in load(_annotations(serving).get(DELIVERED, "")) if c not in wanted)
+
+
+def _annotations(secret: Mapping[str, Any] | None) -> Mapping[str, str]:
+    return ((secret or {}).get("metadata") or {}).get("annotations") or {}
 
 
 def remembering(storage: EtcdStorage, namespace: str, delivered: Collection[Consumer]) -> Json:
@@ -233,9 +272,22 @@ def _serving_data(
 
 
 def _clients(storage: EtcdStorage, bundle: bytes) -> bytes:
+    return clients_file(_uris(storage), bundle)
+
+
+def _uris(storage: EtcdStorage) -> tuple[str, ...]:
     clients = client_secrets(storage.client_cert_secrets)
-    uris = tuple(client_uri(storage.name, c.namespace, c.name) for c in clients)
-    return clients_file(uris, bundle)
+    return tuple(client_uri(storage.name, c.namespace, c.name) for c in clients)
+
+
+def _behind(youngest: Stamp) -> Problem:
+    at, what = youngest
+    return Problem(
+        CLOCK_BEHIND,
+        f"by the controller's clock {what}, which the API server made at {at:%Y-%m-%dT%H:%M:%SZ},"
+        " is made more than a day from now: set the clock right, or, if that of the API server"
+        " was wrong then, make the object anew; until then no certificate is made",
+    )
 
 
 def _encoded(files: Mapping[str, bytes]) -> dict[str, str]:

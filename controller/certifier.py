@@ -1,14 +1,16 @@
 """Carries a storage's certificates to where they are used, and tells what became of them there."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
 from controller.api.storage import EtcdStorage, StorageReference
 from controller.certificates import (
+    DELIVERED,
     CertificateLook,
     Found,
+    Stamp,
     deliveries,
     left,
     look,
@@ -18,7 +20,7 @@ from controller.consumers import Consumer, Consumers, Outcome, Report, Restarts
 from controller.dataplane.rolling import is_ready
 from controller.ownership import Claim, claim
 from controller.plan import Plan, Snapshot, plan_secrets
-from controller.resources import CONFIG_MAPS, SERVICES
+from controller.resources import CONFIG_MAPS, PODS, REPLICA_SETS, SECRETS, SERVICES
 from controller.served import Seen, Wanted
 
 _NOTHING = Report((), float("inf"))
@@ -68,7 +70,11 @@ class Certifier:
         if serving is None or claim(serving, storage) not in {Claim.OWNED, Claim.ORPHAN}:
             return _NOTHING
         gone = left(storage, serving)
-        return self.consumers.withdraw(_reference(storage), gone) if gone else _NOTHING
+        if not gone:
+            return _NOTHING
+        secret = f"Secret {self.namespace}/{serving['metadata']['name']}"
+        note = f"annotation {DELIVERED} of {secret}"
+        return self.consumers.withdraw(_reference(storage), gone, note=note)
 
     def look(
         self,
@@ -89,6 +95,7 @@ class Certifier:
             snapshot.serving,
             addresses(service),
             self._everywhere.get(storage.name),
+            max([(storage.created, f"EtcdStorage {storage.name}"), *made(snapshot)]),
         )
         return look(storage, self.namespace, found, unfinished(withdrawals), now)
 
@@ -122,7 +129,9 @@ class Certifier:
         if seen is None or seen.trust is None or seen.leaf is None:
             return Carried(withdrawals=withdrawals.outcomes, again=withdrawals.again)
         signer = seen.trust.signer.certificate.serial_number
-        served = self._served(storage, snapshot, seen.leaf.certificate.serial_number, signer)
+        leaf = seen.leaf.certificate.serial_number
+        wanted = Wanted(leaf, frozenset({signer}), seen.clients)
+        served = self._served(storage, snapshot, wanted)
         taken = bool(served) and all(s and signer in s.bundle_serials for s in served)
         delivered = self.consumers.deliver(
             _reference(storage), deliveries(storage, seen.trust, now, taken=taken)
@@ -131,10 +140,12 @@ class Certifier:
         if has_everywhere(delivered.outcomes, signer):
             self._everywhere[storage.name] = signer
             again = 0.0 if seen.leaf.waits else again
-        # Under the first authority nobody has started with the bundle of another.
-        deployments = storage.restart_deployments if seen.trust.formers else ()
         restarted = self.restarter.restart(
-            _reference(storage), deployments, delivered.outcomes, signer
+            _reference(storage),
+            storage.restart_deployments,
+            delivered.outcomes,
+            signer,
+            first=not seen.trust.formers,
         )
         return Carried(
             delivered.outcomes,
@@ -152,11 +163,25 @@ class Certifier:
         self.served.forget(storage)
 
     def _served(
-        self, storage: EtcdStorage, snapshot: Snapshot, leaf: int, signer: int
+        self, storage: EtcdStorage, snapshot: Snapshot, wanted: Wanted
     ) -> tuple[Seen | None, ...]:
         ready = [pod for pod in snapshot.pods if is_ready(pod)]
-        seen = self.served.look(storage.name, ready, Wanted(leaf, frozenset({signer})))
+        seen = self.served.look(storage.name, ready, wanted)
         return tuple(seen.get(pod["metadata"]["uid"]) for pod in ready)
+
+
+def made(snapshot: Snapshot) -> Iterator[Stamp]:
+    """Yield when the API server made each object of a storage, by its clock."""
+    there = (
+        *((resource.kind, obj) for resource, obj in snapshot.objects.items()),
+        (REPLICA_SETS.kind, snapshot.replica_set),
+        (SECRETS.kind, snapshot.authority),
+        (SECRETS.kind, snapshot.serving),
+        *((PODS.kind, pod) for pod in snapshot.pods),
+    )
+    for kind, obj in there:
+        if obj is not None and (at := obj["metadata"].get("creationTimestamp")):
+            yield datetime.fromisoformat(at), f"{kind} {obj['metadata']['name']}"
 
 
 def addresses(service: Mapping[str, Any] | None) -> tuple[str, ...] | None:

@@ -12,6 +12,7 @@ from controller.certifier import Carried
 from controller.consumers import Outcome, Signed
 from controller.pki.lifetime import NONE_YET, issued
 from controller.pki.pem import Certificate
+from controller.plan import Create, Patch, Write
 from controller.resources import SECRETS
 from controller.served import Seen
 
@@ -23,6 +24,8 @@ CLIENT: Final = "client"
 CERTIFICATES_READY: Final = "CertificatesReady"
 CERTIFICATES_DELIVERED: Final = "CertificatesDelivered"
 CERTIFICATES_PENDING: Final = "CertificatesPending"
+DELIVERING: Final = "Delivering"
+ROTATING: Final = "Rotating"
 NOT_SERVED: Final = "NotServed"
 SERVING_NEW_CERTIFICATES: Final = "ServingNewCertificates"
 
@@ -31,9 +34,18 @@ PATIENCE: Final = timedelta(minutes=10)
 
 _SERVED_FIELDS: Final = ("servedSerial", "servedNotAfter")
 
-_DELIVERING: Final = "Delivering"
 _SERVING: Final = "Serving"
 _RETIRING: Final = "Retiring"
+
+_STAGES: Final = {
+    DELIVERING: "a new authority is on its way to the consumers, pairs of it follow",
+    _SERVING: "a new authority has come to every consumer, and not yet to every gate",
+    _RETIRING: "a new authority is known everywhere; those before are trusted until {retired},"
+    " as pairs of theirs may be in use",
+}
+
+News = tuple[str, str]
+"""The kind of a certificate that took the place of another, and what there is to tell of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +69,35 @@ def problems(certified: Certified, now: datetime) -> tuple[Problem, ...]:
 
 
 def ready(certified: Certified, now: datetime) -> Condition:
-    """Whether every pair and bundle is where it should be."""
+    """Whether every pair and bundle is where it should be, and the gates let in who is listed.
+
+    Of a gate that nobody could ask yet, or can at all, it is believed.
+    """
     if found := problems(certified, now):
         message = "; ".join(dict.fromkeys(problem.message for problem in found))
         return Condition(CERTIFICATES_READY, False, found[0].reason, message)
-    if certified.look is None or certified.look.leaf is None:
+    look = certified.look
+    if look is None or look.trust is None or look.leaf is None:
         message = "nothing can be issued yet: see the condition Deployed"
         return Condition(CERTIFICATES_READY, False, CERTIFICATES_PENDING, message)
-    message = "every bundle and pair is delivered and renewed in time"
-    return Condition(CERTIFICATES_READY, True, CERTIFICATES_DELIVERED, message)
+    if count := sum(
+        1 for seen in certified.carried.served if seen and seen.clients != look.clients
+    ):
+        message = (
+            f"{count} pods go by an older list of those who are let in: the kubelets bring the new"
+            " one in a minute or two"
+        )
+        return Condition(CERTIFICATES_READY, False, DELIVERING, message)
+    reason, message = CERTIFICATES_DELIVERED, "every bundle and pair is delivered"
+    if stage := _stage(certified, now):
+        reason = ROTATING
+        message = _STAGES[stage].format(retired=_time(look.trust.retired_at(now)))
+    if since := look.trust.leads_since(now):
+        message += (
+            f"; who was started before {_time(since)} and reads the authorities only then has to"
+            " be started again"
+        )
+    return Condition(CERTIFICATES_READY, True, reason, message)
 
 
 def behind(certified: Certified) -> str:
@@ -128,19 +160,29 @@ def _whose(entry: Mapping[str, str]) -> tuple[str, str]:
     return entry["namespace"], entry["name"]
 
 
-def news(certified: Certified) -> Iterator[tuple[str, str]]:
-    """Tell of each certificate that took the place of another, its kind first."""
-    look = certified.look
-    if look and look.trust and _replaces(look.made):
+def stored_news(look: CertificateLook, write: Write) -> Iterator[News]:
+    """Tell of what is new now that something is written, which may be one of the two Secrets."""
+    if _is_of(write, look.authority) and look.trust and _replaces(look.made):
         told = _serial(signed(look.trust.signer.certificate))
         yield SIGNING, f"the authority is a new one, {told}: {look.made}"
-    if look and look.leaf and _replaces(look.leaf.issued):
+    if _is_of(write, look.serving) and look.leaf and _replaces(look.leaf.issued):
         told = _serial(signed(look.leaf.certificate))
         yield SERVING, f"the serving certificate is a new one, {told}: {look.leaf.issued}"
-    for outcome in certified.carried.outcomes:
+
+
+def delivered_news(outcomes: Sequence[Outcome]) -> Iterator[News]:
+    """Tell of the pairs that have just been delivered in the place of others."""
+    for outcome in outcomes:
         if outcome.signed and _replaces(outcome.issued):
             told = _serial(outcome.signed)
             yield CLIENT, f"{outcome.consumer} has a new certificate, {told}: {outcome.issued}"
+
+
+def _is_of(write: Write, secret: Mapping[str, Any] | None) -> bool:
+    if secret is None or not isinstance(write, Create | Patch) or write.resource != SECRETS:
+        return False
+    name = write.obj["metadata"]["name"] if isinstance(write, Create) else write.name
+    return bool(secret["metadata"]["name"] == name)
 
 
 def _replaces(reason: str) -> bool:
@@ -156,8 +198,13 @@ def _stage(certified: Certified, now: datetime) -> str:
     look, carried = certified.look, certified.carried
     if look is None or look.trust is None or len(look.trust.trusted(now)) == 1:
         return ""
-    if (look.leaf and look.leaf.waits) or any(o.problem for o in carried.outcomes):
-        return _DELIVERING
+    newest = signed(look.trust.signer.certificate).by
+    # Who has a problem may have had the newest before it came up.
+    lacking = [
+        o for o in carried.outcomes if o.problem and (not o.signed or o.signed.by != newest)
+    ]
+    if lacking or (look.leaf and look.leaf.waits):
+        return DELIVERING
     return _SERVING if behind(certified) else _RETIRING
 
 

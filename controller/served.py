@@ -48,6 +48,8 @@ class Wanted:
     serial: int
     bundle_serials: frozenset[int]
     """The CAs that have to be among those whose clients it takes."""
+    clients: str
+    """The version of the list of those who are let in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +61,14 @@ class Seen:
     not_after: datetime
     bundle_serials: frozenset[int]
     """Of the CAs that clients' certificates may be signed by."""
+    clients: str
+    """The version of the list of those who are let in."""
     at: float
     """By the monotonic clock."""
 
     def shows(self, wanted: Wanted) -> bool:
-        return self.serial == wanted.serial and wanted.bundle_serials <= self.bundle_serials
+        known = wanted.bundle_serials <= self.bundle_serials
+        return known and (self.serial, self.clients) == (wanted.serial, wanted.clients)
 
 
 @dataclass(slots=True)
@@ -171,7 +176,7 @@ class ServedCertificates:
                     self._turn(key)
             except Exception:  # noqa: BLE001 - no defect may end the thread unseen
                 # Whatever it is: this gate is not asked again, and the others are.
-                _log.exception("served_look_failed", storage=key[0], pod=key[1])
+                _log.exception("served_look_failed", key=key[0], pod=key[1])
             finally:
                 self._queue.done(key)
 
@@ -188,7 +193,7 @@ class ServedCertificates:
         try:
             served, answered = ask(gate.host, self._port, key[0]), True
         except NoAnswerError as error:
-            _log.debug("gate_not_seen", storage=key[0], pod=key[1], error=str(error))
+            _log.debug("gate_not_seen", key=key[0], pod=key[1], error=str(error))
             served, answered = None, False
         self._note(key, gate, served, answered=answered)
 
@@ -199,7 +204,7 @@ class ServedCertificates:
                 return
             changed = served is not None and _differs(served, gate.seen)
             if served is not None:
-                gate.seen = Seen(served.serial, served.not_after, served.bundle_serials, now)
+                gate.seen = Seen(*_told(served), now)
             gate.failures = 0 if answered else gate.failures + 1
             shown = served is not None and gate.seen is not None and gate.seen.shows(gate.wanted)
             delay = self._delay(gate, now, shown=shown)
@@ -224,5 +229,8 @@ class ServedCertificates:
 
 
 def _differs(served: Served, seen: Seen | None) -> bool:
-    before = seen and (seen.serial, seen.not_after, seen.bundle_serials)
-    return before != (served.serial, served.not_after, served.bundle_serials)
+    return seen is None or _told(seen) != _told(served)
+
+
+def _told(of: Served | Seen) -> tuple[int, datetime, frozenset[int], str]:
+    return of.serial, of.not_after, of.bundle_serials, of.clients

@@ -36,8 +36,8 @@ class LeafLook:
     """What a Secret should hold under `tls.crt` and `tls.key`.
 
     `issued` says why the pair is a new one, "" if it is the one that was there. One that `waits`
-    is of an authority whose key was lost, and is replaced when the bundle with the new one has
-    come to everybody. In `again` seconds it is worth another look.
+    is due and of an authority whose key was lost, and is replaced when the bundle with the new
+    one has come to everybody. In `again` seconds it is worth another look.
     """
 
     data: SecretData = field(repr=False)
@@ -88,7 +88,9 @@ def leaf_pair(
 ) -> LeafLook:
     """Return the pair in a Secret's data if it may stay, else a new one.
 
-    `may_switch` says that the bundle of `trust` has been seen wherever the pair is shown.
+    `may_switch` says that the bundle of `trust` has been seen wherever the pair is shown. One of
+    an authority that was lost stays until its own renewal even then: no cross helps those who
+    read the bundle only when they start, and so they have that long to start again.
     """
     try:
         found = _read(present)
@@ -96,8 +98,9 @@ def leaf_pair(
         return _issued(trust, leaf, validity, now, str(error))
     reason = _unfit(found, leaf, now)
     if not reason and present is not None:
-        if not may_switch and _is_unlinked(found, trust, now):
-            return _waiting(present, found, now)
+        over = now >= renewal(found)
+        if not (over and may_switch) and _is_unlinked(found, trust, now):
+            return _unlinked(present, found, now, waits=over)
         reason = _outdated(found, trust, validity, now)
         if not reason:
             return _kept(present, found, trust, now)
@@ -126,7 +129,9 @@ def _unfit(certificate: x509.Certificate, leaf: Leaf, now: datetime) -> str:
         return f"{CERT} is for other names or another purpose"
     if now >= certificate.not_valid_after_utc:
         return f"{CERT} has expired"
-    # One that is not valid yet will be: it is our clock that was set back.
+    if now < certificate.not_valid_before_utc:
+        # More than a day away: nobody takes it, whoever has signed it.
+        return f"{CERT} begins in the future, as it was made by a clock that was ahead"
     return ""
 
 
@@ -175,11 +180,13 @@ def _kept(
     return LeafLook(data, certificate, "", waits=False, again=again.total_seconds())
 
 
-def _waiting(present: SecretData, certificate: x509.Certificate, now: datetime) -> LeafLook:
+def _unlinked(
+    present: SecretData, certificate: x509.Certificate, now: datetime, *, waits: bool
+) -> LeafLook:
     # With the chain that it came with: the crosses behind it lead to its own authority.
-    again = certificate.not_valid_after_utc - now
+    again = (certificate.not_valid_after_utc if waits else renewal(certificate)) - now
     data = {key: present[key] for key in (CERT, KEY)}
-    return LeafLook(data, certificate, "", waits=True, again=again.total_seconds())
+    return LeafLook(data, certificate, "", waits=waits, again=again.total_seconds())
 
 
 def _comparable(leaf: Leaf) -> Leaf:

@@ -14,7 +14,7 @@ from cryptography import x509
 
 from controller.api.conditions import Problem
 from controller.pki.authority import Authority
-from controller.pki.lifetime import NONE_YET, gone, issued, renewal, whole
+from controller.pki.lifetime import NONE_YET, gone, issued, leeway, renewal, whole
 from controller.pki.pem import UnreadableError, read_certificates
 from controller.pki.trust import MAX_FORMERS, Former, Signer, Trust
 from controller.pki.trustsecret import (
@@ -66,19 +66,24 @@ class TrustLook:
 
 
 def look(
-    present: Mapping[str, Any] | None, bundle: bytes, terms: Terms, now: datetime
+    present: Mapping[str, Any] | None,
+    bundle: bytes,
+    terms: Terms,
+    now: datetime,
+    longest: timedelta | None = None,
 ) -> TrustLook:
     """Decide on the authority.
 
     `present` is its Secret, None if there is none, and `bundle` what the Secret of the serving
-    pair has as its bundle now, b"" if there is none.
+    pair has as its bundle now, b"" if there is none. Beside it stands the `longest` life that a
+    leaf was ever given, for when the authority is lost; None: it does not.
     """
     delivered = _delivered(bundle, terms.storage)
     try:
         if present is None:
-            trust, made = _made(bundle, terms, now)
+            trust, made = _made(bundle, terms, now, longest)
             return replace(_settled(trust, delivered, terms, now), made=made)
-        trust = _confirmed(read(present, terms.storage), delivered, now)
+        trust = _confirmed(read(present, terms.storage), delivered, now, longest)
     except UnreadableError as error:
         return TrustLook(None, problem=_unusable(terms.storage, str(error)))
     made, problem = _due(trust, terms, now)
@@ -99,13 +104,8 @@ def _settled(
 
 def _due(trust: Trust, terms: Terms, now: datetime) -> tuple[str, Problem | None]:
     """Say why there has to be a new authority, or why one that is asked for has to wait."""
-    certificate = trust.signer.certificate
-    if now >= certificate.not_valid_after_utc:
-        return "the one before had expired", None
-    if now >= renewal(certificate):
-        return "most of the life of the one before was over", None
-    if permitted_dns(certificate) != {*terms.dns}:
-        return "the one before was made for other names", None
+    if made := _unfit(trust.signer.certificate, terms, now):
+        return made, None
     if terms.token in {"", trust.token}:
         return "", None
     if len(trust.trusted(now)) > MAX_FORMERS:
@@ -118,7 +118,22 @@ def _due(trust: Trust, terms: Terms, now: datetime) -> tuple[str, Problem | None
     return f"the annotation {ROTATE} asks for it", None
 
 
-def _made(bundle: bytes, terms: Terms, now: datetime) -> tuple[Trust, str]:
+def _unfit(certificate: x509.Certificate, terms: Terms, now: datetime) -> str:
+    """Why an authority can sign no more; what it signs before it begins nobody believes."""
+    if now >= certificate.not_valid_after_utc:
+        return "the one before had expired"
+    if now < certificate.not_valid_before_utc:
+        return "the one before begins in the future, as it was made by a clock that was ahead"
+    if now >= renewal(certificate):
+        return "most of the life of the one before was over"
+    if permitted_dns(certificate) != {*terms.dns}:
+        return "the one before was made for other names"
+    return ""
+
+
+def _made(
+    bundle: bytes, terms: Terms, now: datetime, longest: timedelta | None
+) -> tuple[Trust, str]:
     """Make an authority where there is none; what was delivered of a lost one stays believed."""
     formers: tuple[Former, ...] = ()
     if bundle.strip():
@@ -132,7 +147,17 @@ def _made(bundle: bytes, terms: Terms, now: datetime) -> tuple[Trust, str]:
         if not formers:
             raise UnreadableError("is missing, and the bundle of the serving pair is not of it")
     made = "the one before was deleted" if formers else NONE_YET
-    return Trust(_create(terms, now), formers, whole(terms.leaf), terms.token), made
+    kept = max(longest or timedelta(0), whole(terms.leaf))
+    until = _last_leaf(longest, now) if formers else None
+    return Trust(_create(terms, now), formers, kept, terms.token, until), made
+
+
+def _last_leaf(longest: timedelta | None, now: datetime) -> datetime | None:
+    """Return when everything has ended that whoever is lost now may have signed."""
+    if longest is None:
+        return None
+    # Once for the clock of who signed the last leaf, once for the present one.
+    return now.replace(microsecond=0) + timedelta(seconds=1) + longest + 2 * leeway(longest)
 
 
 def _create(terms: Terms, now: datetime) -> Signer:
@@ -154,7 +179,12 @@ def _delivered(bundle: bytes, storage: str) -> frozenset[x509.Certificate]:
     return frozenset(each for each in found if is_of(each, storage))
 
 
-def _confirmed(trust: Trust, delivered: Collection[x509.Certificate], now: datetime) -> Trust:
+def _confirmed(
+    trust: Trust,
+    delivered: Collection[x509.Certificate],
+    now: datetime,
+    longest: timedelta | None,
+) -> Trust:
     """Return the trust with whoever is delivered and newer: an old Secret may be restored.
 
     Raises UnreadableError if it cannot be what was delivered from.
@@ -167,8 +197,18 @@ def _confirmed(trust: Trust, delivered: Collection[x509.Certificate], now: datet
         raise UnreadableError(f"{CERT} is none of the authorities that are delivered")
     if any(issued(each) < issued(signer) for each in unknown):
         raise UnreadableError(f"{FORMERS} lacks authorities that are delivered")
+    if not unknown:
+        return trust
     formers = (Former(each, None) for each in sorted(unknown, key=issued, reverse=True))
-    return replace(trust, formers=(*trust.formers, *formers))
+    unlinked = any(former.cross is None for former in trust.formers)
+    known_until = trust.unlinked_until if unlinked else now
+    until = _last_leaf(longest, now)
+    return replace(
+        trust,
+        formers=(*trust.formers, *formers),
+        longest=max(trust.longest, longest or timedelta(0)),
+        unlinked_until=max(until, known_until) if until and known_until else None,
+    )
 
 
 def _unusable(storage: str, what: str) -> Problem:

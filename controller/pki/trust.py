@@ -49,13 +49,15 @@ class Trust:
     """The authority of a storage and those before it: first the linked ones, newest first.
 
     `longest` is the longest life that a leaf was ever given, `token` the request for a rotation
-    that was honoured last.
+    that was honoured last. By `unlinked_until` every leaf of one that was lost has ended; None:
+    nobody knows.
     """
 
     signer: Signer
     formers: tuple[Former, ...]
     longest: timedelta
     token: str
+    unlinked_until: datetime | None = None
 
     def bundle(self, now: datetime) -> bytes:
         """Return in PEM whom to believe: the signer first."""
@@ -63,7 +65,7 @@ class Trust:
 
     def chain(self, now: datetime) -> bytes:
         """Return in PEM the crosses that a leaf of the signer is delivered with, b'' if none."""
-        return dump(former.cross for former in self.linked(now) if former.cross is not None)
+        return dump(former.cross for former in self._crossed(now) if former.cross is not None)
 
     def trusted(self, now: datetime) -> tuple[x509.Certificate, ...]:
         """Return the signer, and the formers of which a leaf may live."""
@@ -71,12 +73,25 @@ class Trust:
         return self.signer.certificate, *formers
 
     def linked(self, now: datetime) -> tuple[Former, ...]:
-        """Return the formers from which a way leads to the signer, and that are not over."""
-        found = [*takewhile(lambda former: former.cross is not None, self.formers)]
-        # One that is over may stand between the signer and an older one that is not.
-        while found and gone(found[-1].certificate) <= now:
-            found.pop()
-        return tuple(found)
+        """Return the formers from which a way leads to the signer, and that are not over.
+
+        No way leads through what was signed by a clock that was ahead, and has not begun.
+        """
+        return tuple(takewhile(lambda former: _has_begun(former.cross, now), self._crossed(now)))
+
+    def leads_since(self, now: datetime) -> datetime | None:
+        """Return when the first one was made from which a way leads to the signer.
+
+        Whoever knows older ones only has to read the bundle again. None: no such is trusted.
+        """
+        ways = [self.signer.certificate, *(former.certificate for former in self.linked(now))]
+        cut_off = any(each not in ways or not _has_begun(each, now) for each in self.trusted(now))
+        full = len(ways) > MAX_FORMERS
+        return min(map(issued, ways)) if cut_off or full else None
+
+    def retired_at(self, now: datetime) -> datetime:
+        """Return when the signer alone is trusted."""
+        return max((until for _, until in self._trusted_until() if now < until), default=now)
 
     def changes(self, now: datetime) -> Iterator[datetime]:
         """Yield the moments after `now` at which bundle or chain are others by time alone."""
@@ -99,7 +114,12 @@ class Trust:
         if until > by.certificate.not_valid_before_utc:
             cross = self.signer.authority.cross_sign(by.certificate, until=until)
         return replace(
-            self, signer=by, formers=(Former(former, cross), *self.formers), token=token
+            self,
+            signer=by,
+            formers=(Former(former, cross), *self.formers),
+            token=token,
+            # A clock that is ahead may have it that this one is over, and it is not.
+            unlinked_until=self.unlinked_until if cross else None,
         )
 
     def without_the_useless(self, now: datetime, delivered: Collection[x509.Certificate]) -> Self:
@@ -108,14 +128,25 @@ class Trust:
         One that is still in the delivered bundle is kept until that is another: so nothing was
         ever delivered that is not known here, wherever one of us stopped.
         """
-        linked = self.linked(now)[:MAX_FORMERS]
+        linked = self._crossed(now)[:MAX_FORMERS]
         beyond = list(self._trusted_until())[len(linked) :]
-        kept = (
-            Former(former.certificate, None)
+        kept = [
+            (Former(former.certificate, None), until)
             for former, until in beyond
             if now < until or former.certificate in delivered
-        )
-        return replace(self, formers=(*linked, *kept))
+        ]
+        unlinked_until = self.unlinked_until
+        if unlinked_until is not None:
+            unlinked_until = max([unlinked_until, *(until for _, until in kept)])
+        formers = (*linked, *(former for former, _ in kept))
+        return replace(self, formers=formers, unlinked_until=unlinked_until)
+
+    def _crossed(self, now: datetime) -> tuple[Former, ...]:
+        found = [*takewhile(lambda former: former.cross is not None, self.formers)]
+        # One that is over may stand between the signer and an older one that is not.
+        while found and gone(found[-1].certificate) <= now:
+            found.pop()
+        return tuple(found)
 
     def _trusted_until(self) -> Iterator[tuple[Former, datetime]]:
         successor = self.signer.certificate
@@ -125,5 +156,11 @@ class Trust:
                 # Once for the clock of who signed its last leaf, once for the present one.
                 span = self.longest + 2 * leeway(self.longest)
                 until = min(until, issued(successor) + span)
+            elif self.unlinked_until is not None:
+                until = min(until, self.unlinked_until)
             yield former, until
             successor = former.certificate
+
+
+def _has_begun(certificate: x509.Certificate | None, now: datetime) -> bool:
+    return certificate is not None and certificate.not_valid_before_utc <= now

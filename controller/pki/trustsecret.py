@@ -2,8 +2,9 @@
 
 import base64
 from collections.abc import Collection, Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Final
 
 from cryptography import x509
@@ -30,7 +31,8 @@ FORMERS: Final = "former.crt"
 
 ROTATE: Final = "etcd.xmudrii.com/rotate"
 LONGEST: Final = "etcd.xmudrii.com/longest-leaf"
-"""The annotations; the latter in seconds."""
+UNLINKED_UNTIL: Final = "etcd.xmudrii.com/unlinked-until"
+"""The annotations; the second in seconds, the third a time in RFC 3339."""
 
 _CN_LENGTH: Final = 64
 """RFC 5280, ub-common-name."""
@@ -47,10 +49,13 @@ def authority_secret(storage: str) -> str:
 def common_name(storage: str, generation: str) -> str:
     """Return the CN of an authority of the storage; each generation has 8 characters of its own.
 
-    OpenSSL finds an issuer by its name, so no two may have the same.
+    OpenSSL finds an issuer by its name, so no two may have the same. Of a name that is too long
+    the beginning stays, and a digest that no other storage's name can look like.
     """
-    kept = storage[: _CN_LENGTH - len(_stem("")) - 9]
-    return f"{_stem(kept)} {generation}"
+    room = _CN_LENGTH - len(_stem("")) - 9
+    if len(storage) > room:
+        storage = f"{storage[: room - 9]}~{sha256(storage.encode()).hexdigest()[:8]}"
+    return f"{_stem(storage)} {generation}"
 
 
 def signed_by(certificate: x509.Certificate) -> str:
@@ -83,11 +88,12 @@ def read(secret: Mapping[str, Any], storage: str) -> Trust:
     signer, formers = _read(*(decoded(data, key) for key in (CERT, KEY, FORMERS)), storage)
     annotations = (secret.get("metadata") or {}).get("annotations") or {}
     known = [signer.certificate, *(former.certificate for former in formers)]
-    longest = _seconds(annotations.get(LONGEST))
+    longest = seconds(annotations.get(LONGEST))
     if longest is None:
         # Nothing that they signed outlives them.
         longest = max(life(certificate) for certificate in known)
-    return Trust(signer, formers, longest, str(annotations.get(ROTATE) or ""))
+    token = str(annotations.get(ROTATE) or "")
+    return Trust(signer, formers, longest, token, _time(annotations.get(UNLINKED_UNTIL)))
 
 
 def content(trust: Trust) -> tuple[dict[str, str], dict[str, str]]:
@@ -95,6 +101,8 @@ def content(trust: Trust) -> tuple[dict[str, str], dict[str, str]]:
     pair = trust.signer.authority.pair
     data = {CERT: pair.cert_pem, KEY: pair.key_pem, FORMERS: dump(_blocks(trust.formers))}
     annotations = {LONGEST: str(int(trust.longest.total_seconds())), ROTATE: trust.token}
+    if trust.unlinked_until is not None:
+        annotations[UNLINKED_UNTIL] = trust.unlinked_until.isoformat()
     encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
     return encoded, annotations
 
@@ -164,9 +172,17 @@ def _blocks(formers: Iterable[Former]) -> Iterable[x509.Certificate]:
             yield former.cross
 
 
-def _seconds(text: object) -> timedelta | None:
-    """Read the annotation; None if it does not say."""
+def _time(text: object) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+    return found if found and found.tzinfo else None
+
+
+def seconds(text: object) -> timedelta | None:
+    """Read the annotation `LONGEST`; None if it does not say."""
     if not isinstance(text, str) or not text.isascii() or not text.isdecimal():
         return None
-    seconds = int(text[:20])
-    return timedelta(seconds=seconds) if seconds <= _LONGEST.total_seconds() else None
+    found = int(text[:20])
+    return timedelta(seconds=found) if found <= _LONGEST.total_seconds() else None

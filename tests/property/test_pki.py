@@ -15,6 +15,7 @@ from tests.support.pkiworld import DNS, STEPS, World, advance, believed, secret,
 START = dt.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=dt.UTC)
 SHARES = st.floats(0, 1)
 NUMBERS = st.integers(0, 999)
+BUT_RESTORE = tuple(step for step in STEPS if step != "restore")
 MINUTE = dt.timedelta(minutes=1)
 
 
@@ -76,6 +77,38 @@ class Histories(RuleBasedStateMachine):
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(max_examples=8, stateful_step_count=20, deadline=None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(BUT_RESTORE), SHARES, NUMBERS), max_size=6),
+    st.lists(st.tuples(st.integers(1, 4000), NUMBERS), min_size=1, max_size=3),
+)
+def test_after_a_clock_that_was_years_ahead_all_is_good_again(
+    steps: list[tuple[str, float, int]], jumps: list[tuple[int, int]]
+) -> None:
+    world = World(START)
+    for what, share, number in steps:
+        step(world, what, share, number)
+        step(world, "reconcile", 0, 0)
+    for days, number in jumps:
+        world.ahead = dt.timedelta(days=days)
+        step(world, "reconcile", 0, number)
+    world.ahead = dt.timedelta(0)
+    for _ in range(2):
+        world.reconcile()
+        for side in (world.server, *world.clients.values()):
+            side.load("both")
+    found = world.look()
+    assert (found.made, found.problem) == ("", None)
+    assert found.trust is not None
+    signer = found.trust.signer.certificate
+    assert signer.not_valid_before_utc <= world.now < signer.not_valid_after_utc
+    for client in world.clients.values():
+        for prover, verifier in ((client, world.server), (world.server, client)):
+            assert prover.pair is not None
+            assert verifier.bundle is not None
+            assert believed(prover.pair, verifier.bundle, world.now)
 
 
 @settings(max_examples=6, deadline=None)

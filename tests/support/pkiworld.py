@@ -81,6 +81,8 @@ class World:
     clients: dict[str, Side] = field(default_factory=lambda: {name: Side() for name in CLIENTS})
     era: int = 0
     """How often the way from those before to the present authority was cut."""
+    longest: dt.timedelta | None = None
+    """The longest life of a leaf, as it stands beside what is served."""
     restored: int = 0
     """The last of these that an old Secret began, which no bundle before was made for."""
 
@@ -93,7 +95,7 @@ class World:
         return self.server.bundles[-1].pem if self.server.bundles else b""
 
     def look(self) -> TrustLook:
-        return look(self.secret, self.served, self.terms, self.clock)
+        return look(self.secret, self.served, self.terms, self.clock, self.longest)
 
     def reconcile(self, writes: int = 99, order: Iterable[str] = CLIENTS) -> TrustLook:
         """Do what the controller does, and stop after so many writes."""
@@ -131,9 +133,11 @@ class World:
         """Pair and bundle are in one Secret."""
         leaf = serving_leaf(self.terms.dns, ("10.0.0.1",))
         pair = self._pair(self.server, trust, leaf, may_switch=may_switch)
-        if pair not in self.server.pairs[-1:] or bundle.pem != self.served:
+        served = self.server.pairs[-1:], self.served, self.longest
+        if served != ([pair], bundle.pem, trust.longest):
             self.server.pairs.append(pair)
             self.server.bundles.append(bundle)
+            self.longest = trust.longest
             yield
 
     def _pair(self, side: Side, trust: Trust, leaf: Any, *, may_switch: bool) -> Shown:

@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import orjson
+
 from controller.api.conditions import find_condition
 from controller.api.storage import RESERVED_NAMES
 from controller.certificates import CA, DELIVERED
@@ -192,6 +194,11 @@ class TlsWorld:
         return decoded(self.data, CLIENTS_FILE).decode()
 
     @property
+    def list_version(self) -> str:
+        version: str = orjson.loads(self.clients)["version_info"]
+        return version
+
+    @property
     def delivered(self) -> set[Consumer]:
         """Who may have got something, as the serving Secret says."""
         annotations = self.server.peek(SECRETS, SERVING)["metadata"]["annotations"]
@@ -233,4 +240,6 @@ class TlsWorld:
         """Let the kubelet have brought the serving Secret to a pod, whose gate shows it."""
         known = frozenset(each.serial_number for each in self.bundle)
         leaf = self.leaf
-        self.gates.seen[uid] = Seen(leaf.serial_number, leaf.not_valid_after_utc, known, 0.0)
+        self.gates.seen[uid] = Seen(
+            leaf.serial_number, leaf.not_valid_after_utc, known, self.list_version, 0.0
+        )

@@ -123,7 +123,7 @@ class Delivered:
             assert config_map["data"]["serving-ca.crt"].encode() == bundle
         self._check_serving(bundle)
         self._check_names()
-        self._check_status()
+        self._check_status(rotating=len(trust.trusted(now)) > 1)
 
     def _check_serving(self, bundle: bytes) -> None:
         serving, storage = self.serving, self.storage
@@ -147,7 +147,7 @@ class Delivered:
             names = _names(leaf_of(pair))
             assert names.get_values_for_type(x509.UniformResourceIdentifier) == [uri]
 
-    def _check_status(self) -> None:
+    def _check_status(self, *, rotating: bool) -> None:
         status = self.storage.status
         told = status["certificates"]
         assert told["signing"] == _told(self.signer)
@@ -159,7 +159,10 @@ class Delivered:
             {"namespace": to.namespace, "name": to.name} | _told(leaf_of(self.pairs[to.namespace]))
             for to in self.storage.client_cert_secrets
         ]
-        expected = {"Deployed": "EtcdProxyDeployed", "CertificatesReady": "CertificatesDelivered"}
+        expected = {
+            "Deployed": "EtcdProxyDeployed",
+            "CertificatesReady": "Rotating" if rotating else "CertificatesDelivered",
+        }
         for type_, reason in expected.items():
             condition = find_condition(status, type_)
             assert condition is not None

@@ -5,9 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
+from controller.certificates import DELIVERED
 from controller.certifier import addresses
-from controller.consumers.consumer import DEPLOYMENTS, Consumer
+from controller.consumers.consumer import DEPLOYMENTS, Consumer, dump
 from controller.consumers.polls import POLL
 from controller.pki.lifetime import issued, renewal
 from controller.pki.pem import is_signed_by
@@ -19,7 +21,7 @@ from controller.resources import (
     SECRETS,
     SERVICES,
 )
-from informers import ApiError
+from informers import ApiError, Resource
 from tests.support.objects import CORE, NAME, NAMESPACE
 from tests.support.tlsworld import (
     AUTHORITY,
@@ -260,6 +262,29 @@ def test_what_needs_a_person_is_told_also_while_the_server_is_busy(deployed: Tls
     assert deployed.condition("Degraded") == before
 
 
+@pytest.mark.parametrize("fails", [AUTHORITY, SERVING, RS])
+def test_what_is_new_is_told_once_whatever_becomes_of_the_writes_after_it(
+    deployed: TlsWorld, fails: str
+) -> None:
+    kind = "ReplicaSet" if fails == RS else "Secret"
+    deployed.server.failures[f"patch {kind} {fails}"] = ApiError(409, "Conflict", "it changed")
+    deployed.spec(replicas=3)
+    deployed.rotate("now")
+    for _ in range(3):
+        with pytest.raises(ApiError, match="it changed"):
+            deployed.reconcile()
+    deployed.server.failures.clear()
+    deployed.settle()
+    told = [r for r, _ in deployed.news() if r in {"AuthorityRotated", "CertificateRenewed"}]
+    assert sorted(told) == ["AuthorityRotated", *["CertificateRenewed"] * 3]
+    registry = CollectorRegistry()
+    registry.register(deployed.reconciler.metrics)
+    for kind, count in (("signing", 1), ("serving", 1), ("client", 2)):
+        labels = {"storage": NAME, "kind": kind}
+        name = "etcdproxy_certificate_renewals_total"
+        assert registry.get_sample_value(name, labels) == count
+
+
 # Rotations.
 
 
@@ -317,13 +342,123 @@ def test_deployments_are_restarted_once_per_new_authority(world: TlsWorld) -> No
     world.others.put(DEPLOYMENTS, deployment)
     world.spec(restartDeployments=[meta])
     patch = "patch Deployment team-a/api"
-    assert patch not in world.settle()
-    world.rotate("now")
+
+    def rolled_for() -> Json:
+        template = world.others.peek(DEPLOYMENTS, "team-a", "api")["spec"]["template"]
+        found: Json = template["metadata"].get("annotations", {})
+        return found
+
+    # That it has no need is noted on it, which rolls nothing.
     assert world.settle().count(patch) == 1
-    world.start()
-    assert world.settle() == []
-    world.rotate("again")
-    assert world.settle().count(patch) == 1
+    assert rolled_for() == {}
+    for lose in ((), (AUTHORITY,), (AUTHORITY, SERVING)):
+        for name in lose:
+            world.server.remove(SECRETS, name)
+        if not lose:
+            world.rotate("now")
+        assert world.settle().count(patch) == 1
+        assert [*rolled_for().values()] == [f"{world.signer.serial_number:x}"]
+        world.start()
+        assert world.settle() == []
+
+
+def test_one_that_was_lost_goes_as_well_when_nothing_of_it_can_live_any_more(
+    deployed: TlsWorld,
+) -> None:
+    deployed.spec(clientCertificateValidity="4000h")
+    deployed.settle()
+    deployed.spec(clientCertificateValidity="2160h")
+    deployed.settle()
+    old = deployed.signer
+    deployed.server.remove(SECRETS, AUTHORITY)
+    deployed.settle()
+    status, reason, message = deployed.condition()
+    assert (status, reason) == ("True", "Rotating")
+    assert "has to be started again" in message
+    # Somebody may have started with a pair that was good for so long.
+    until = deployed.now + timedelta(hours=4000 + 50)
+    deployed.advance(until - deployed.now - SECOND)
+    deployed.settle()
+    assert old in deployed.bundle
+    deployed.advance(2 * SECOND)
+    deployed.settle()
+    assert deployed.held_bundle() == deployed.bundle == (deployed.signer,)
+    assert deployed.condition()[:2] == ("True", "CertificatesDelivered")
+
+
+# Clocks.
+
+
+@pytest.mark.parametrize("years", [1, 4, 10])
+def test_after_a_clock_that_was_years_ahead_all_is_good_by_itself(
+    deployed: TlsWorld, years: int
+) -> None:
+    now = deployed.now
+    deployed.advance(years * 365 * DAY)
+    deployed.settle()
+    deployed.events.clear()
+    deployed.now = now
+    deployed.certifying.clock.step(1000)
+    deployed.settle()
+    assert deployed.held_bundle() == deployed.bundle
+    leaves = [deployed.leaf, *(deployed.pair(consumer) for consumer in (PAIR_A, PAIR_B))]
+    for certificate in (deployed.signer, *leaves):
+        assert certificate.not_valid_before_utc <= now < certificate.not_valid_after_utc
+    assert all(is_signed_by(leaf, deployed.signer) for leaf in leaves)
+    told = deployed.news()
+    assert len([reason for reason, _ in told if reason == "CertificateRenewed"]) == 3
+    assert all("begins in the future" in m for r, m in told if r == "AuthorityRotated")
+    status, _, message = deployed.condition()
+    assert (status, "has to be started again" in message) == ("True", years > 1)
+    assert deployed.settle() == []
+    # What the wrong clock made is forgotten as any other, and nothing is left of the jump.
+    for _ in range(3):
+        deployed.advance(60 * DAY)
+        deployed.settle()
+    assert all(each.not_valid_before_utc <= deployed.now for each in deployed.bundle)
+
+
+def test_a_clock_that_is_years_behind_makes_nothing_and_is_told_of(deployed: TlsWorld) -> None:
+    before, now = deployed.status()["certificates"], deployed.now
+    bundle, pair = deployed.bundle, deployed.pair(PAIR_A)
+    deployed.now = now - 2000 * DAY
+    deployed.server.edit(PODS, "a", made_at("2026-01-02T03:04:05Z"))
+    deployed.settle()
+    status, reason, message = deployed.condition()
+    assert (status, reason) == ("False", "ClockBehind")
+    assert "Pod a, which the API server made at 2026-01-02T03:04:05Z" in message
+    assert deployed.condition("Degraded")[:2] == ("True", "ClockBehind")
+    deployed.rotate("now")
+    assert f"patch Secret {AUTHORITY}" not in deployed.settle()
+    assert (deployed.bundle, deployed.pair(PAIR_A)) == (bundle, pair)
+    assert deployed.status()["certificates"] == before
+    # Who leaves is cut off all the same.
+    deployed.spec(**listing(BUNDLE_A, PAIR_A))
+    deployed.settle()
+    assert "team-b" not in deployed.clients
+    assert deployed.again is not None
+    assert deployed.again <= 60
+    deployed.now = now
+    deployed.settle()
+    assert deployed.condition()[:2] == ("True", "Rotating")
+    assert bundle[0] in deployed.bundle
+
+
+def test_nothing_begins_by_a_clock_that_is_behind(world: TlsWorld) -> None:
+    now = world.now
+    world.now = now - 2000 * DAY
+    world.server.edit(SECRETS, CORE.certs_secret, made_at("2026-01-02T03:04:05Z"))
+    world.server.edit(ETCD_STORAGES, NAME, made_at("2026-01-02T03:04:05Z"))
+    world.settle()
+    assert world.condition()[:2] == ("False", "ClockBehind")
+    assert not world.server.all(REPLICA_SETS)
+    world.now = now
+    world.settle()
+    assert world.condition()[0] == "True"
+
+
+def made_at(time: str) -> Callable[[Json], None]:
+    return lambda obj: obj["metadata"].update(creationTimestamp=time)
 
 
 # Consumers that come and go.
@@ -370,6 +505,22 @@ def test_who_cannot_be_withdrawn_is_cut_off_and_not_forgotten(deployed: TlsWorld
     assert deployed.held(PAIR_B) == {}
     assert deployed.delivered == {BUNDLE_A, PAIR_A}
     assert deployed.condition()[0] == "True"
+
+
+def test_who_can_never_be_withdrawn_is_forgotten_by_the_way_that_the_message_tells(
+    deployed: TlsWorld,
+) -> None:
+    deployed.others.failures["get Secret team-b/client"] = FORBIDDEN
+    deployed.spec(**listing(BUNDLE_A, PAIR_A))
+    deployed.settle()
+    note = f"annotation {DELIVERED} of Secret {NAMESPACE}/{SERVING}"
+    assert f"take its entry out of the {note}" in deployed.condition()[2]
+    left = {DELIVERED: dump(deployed.delivered - {PAIR_B})}
+    deployed.server.edit(SECRETS, SERVING, lambda o: o["metadata"]["annotations"].update(left))
+    deployed.settle()
+    assert deployed.condition()[0] == "True"
+    assert deployed.condition("Degraded")[0] == "False"
+    assert deployed.delivered == {BUNDLE_A, PAIR_A}
 
 
 def test_one_consumer_that_fails_holds_up_no_other(world: TlsWorld) -> None:
@@ -437,6 +588,28 @@ def test_a_foreign_secret_of_our_name_is_not_touched(world: TlsWorld, name: str)
     assert name in world.condition("Deployed")[2]
     assert not world.others.has(SECRETS, "team-a", "client")
     assert not world.server.all(REPLICA_SETS)
+
+
+def test_for_a_new_storage_the_server_is_asked_only_what_stands_in_the_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, asked = TlsWorld(), list[str]()
+    get = world.server.get
+
+    def note(resource: Resource, name: str, namespace: str | None = None) -> Any:
+        asked.append(name)
+        return get(resource, name, namespace)
+
+    monkeypatch.setattr(world.server, "get", note)
+    world.reconcile()
+    assert asked == []
+    left = world.server.put(
+        SECRETS, {"metadata": {"name": SERVING, "namespace": NAMESPACE}, "type": "Opaque"}
+    )
+    world.reconcile()
+    assert asked == [SERVING]
+    assert world.condition("Deployed")[:2] == ("False", "NameConflict")
+    assert world.server.peek(SECRETS, SERVING) == left
 
 
 @pytest.mark.parametrize("name", [AUTHORITY, SERVING])
@@ -529,6 +702,8 @@ def test_a_deleted_authority_is_made_anew_and_pairs_wait_for_its_bundle(
     deployed.settle()
     assert deployed.bundle == (deployed.signer, old)
     # Neither the consumers nor the gates are known to believe the new one.
+    deployed.now = max(renewal(leaf), renewal(pair))
+    deployed.settle()
     assert deployed.leaf == leaf
     assert deployed.pair(PAIR_A) == pair
     assert deployed.status()["certificates"]["rotation"] == "Delivering"
@@ -546,6 +721,28 @@ def test_a_deleted_authority_is_made_anew_and_pairs_wait_for_its_bundle(
     deployed.settle()
     assert is_signed_by(deployed.pair(PAIR_A), deployed.signer)
     assert deployed.status()["certificates"]["rotation"] == "Retiring"
+
+
+def test_what_a_deleted_authority_signed_stays_for_its_time(deployed: TlsWorld) -> None:
+    """Who reads the bundle only when it starts has that long to start again."""
+    uid = deployed.add_pod("a")
+    deployed.bring(uid)
+    deployed.settle()
+    before = deployed.leaf, deployed.pair(PAIR_A), deployed.pair(PAIR_B)
+    deployed.server.remove(SECRETS, AUTHORITY)
+    for span in (timedelta(0), 50 * DAY):
+        deployed.advance(span)
+        deployed.settle()
+        deployed.bring(uid)
+        deployed.settle()
+        assert (deployed.leaf, deployed.pair(PAIR_A), deployed.pair(PAIR_B)) == before
+        assert deployed.condition()[0] == "True"
+    deployed.advance(20 * DAY)
+    deployed.settle()
+    deployed.bring(uid)
+    deployed.settle()
+    for leaf in (deployed.leaf, deployed.pair(PAIR_A), deployed.pair(PAIR_B)):
+        assert is_signed_by(leaf, deployed.signer)
 
 
 def test_a_deleted_serving_secret_comes_back_under_the_same_authority(deployed: TlsWorld) -> None:
@@ -577,7 +774,8 @@ def test_what_cannot_be_stored_is_not_delivered(deployed: TlsWorld, name: str, h
     assert deployed.condition("Deployed")[:2] == ("False", reason)
     assert name in deployed.condition("Deployed")[2]
     assert deployed.held_bundle() == deployed.bundle
-    assert [reason for reason, _ in deployed.news()] == ["EtcdStorageDeployFailure"]
+    told = {"EtcdStorageDeployFailure", *(["AuthorityRotated"] if name == SERVING else [])}
+    assert {reason for reason, _ in deployed.news()} == told
     assert deployed.status()["certificates"] == before
 
 
@@ -617,6 +815,27 @@ def test_a_gate_that_serves_the_old_pair_is_waited_for_and_then_told_of(
     assert deployed.condition()[0] == "True"
     serving = deployed.status()["certificates"]["serving"]
     assert serving["servedSerial"] == serving["serial"]
+
+
+def test_a_new_consumer_is_told_to_be_ready_when_the_gates_let_it_in(deployed: TlsWorld) -> None:
+    uid = deployed.add_pod("a")
+    deployed.bring(uid)
+    deployed.spec(**listing(BUNDLE_A, PAIR_A))
+    deployed.settle()
+    deployed.bring(uid)
+    deployed.settle()
+    assert deployed.condition()[:2] == ("True", "CertificatesDelivered")
+    deployed.spec(**listing(BUNDLE_A, PAIR_A, PAIR_B))
+    deployed.settle()
+    assert deployed.held(PAIR_B)
+    status, reason, message = deployed.condition()
+    assert (status, reason) == ("False", "Delivering")
+    assert message.startswith("1 pods")
+    # It passes by itself.
+    assert deployed.condition("Degraded")[0] == "False"
+    deployed.bring(uid)
+    deployed.settle()
+    assert deployed.condition()[:2] == ("True", "CertificatesDelivered")
 
 
 def test_the_gates_of_a_storage_that_is_gone_are_asked_no_more(deployed: TlsWorld) -> None:
@@ -671,5 +890,7 @@ def test_one_pair_and_no_bundle_is_enough() -> None:
     world.settle()
     assert is_signed_by(world.pair(alone), world.signer)
     world.server.remove(SECRETS, AUTHORITY)
+    world.settle()
+    world.advance(70 * DAY)
     world.settle()
     assert is_signed_by(world.leaf, world.signer)

@@ -7,23 +7,28 @@ from typing import Any
 import pytest
 
 from controller.api.conditions import Problem
-from controller.certificates import CertificateLook, Found, look
+from controller.certificates import CertificateLook, Found, look, signed
 from controller.certifier import Carried
 from controller.certstatus import (
     PATIENCE,
     Certified,
     behind,
     certificates,
-    news,
+    delivered_news,
     overdue_at,
     problems,
     ready,
+    stored_news,
     with_last,
 )
 from controller.consumers import Consumer, Outcome, Signed
+from controller.dataplane.gate import clients_version
+from controller.pki.leaves import client_uri
 from controller.pki.lifetime import NONE_YET
+from controller.plan import Create, Delete, Patch
+from controller.resources import SECRETS, SERVICES
 from controller.served import Seen
-from tests.support.objects import NAMESPACE, read
+from tests.support.objects import NAME, NAMESPACE, read
 
 Json = dict[str, Any]
 
@@ -32,6 +37,7 @@ END = datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
 MAP = Consumer("ConfigMap", "a", "bundle")
 PAIR = Consumer("Secret", "a", "pair")
 LISTS: Any = {"clientCertSecret": [{"namespace": n, "name": "pair"} for n in ("b", "a")]}
+LISTED = clients_version(tuple(client_uri(NAME, where, "pair") for where in "ab"))
 BAD = Problem("ConsumerForbidden", "may not")
 HELD_UP = Problem("DeliveryPending", "its turn is next", passes=True)
 
@@ -48,8 +54,8 @@ def rotated(seen: CertificateLook) -> CertificateLook:
     return look(read(**LISTS, meta=token), NAMESPACE, found, (), NOW)
 
 
-def gate(serial: int, end: datetime = END) -> Seen:
-    return Seen(serial, end, frozenset(), 0.0)
+def gate(serial: int, end: datetime = END, clients: str = LISTED) -> Seen:
+    return Seen(serial, end, frozenset(), clients, 0.0)
 
 
 def serving(of: CertificateLook) -> int:
@@ -57,8 +63,14 @@ def serving(of: CertificateLook) -> int:
     return of.leaf.certificate.serial_number
 
 
-def holding(consumer: Consumer, serial: int = 10, **fields: Any) -> Outcome:
-    return Outcome(consumer, Signed(serial, END, "authority"), **fields)
+def holding(
+    consumer: Consumer, serial: int = 10, of: CertificateLook | None = None, **fields: Any
+) -> Outcome:
+    by = "another authority"
+    if of is not None:
+        assert of.trust is not None
+        by = signed(of.trust.signer.certificate).by
+    return Outcome(consumer, Signed(serial, END, by), **fields)
 
 
 def test_where_nothing_was_decided_the_reason_stands_elsewhere() -> None:
@@ -66,7 +78,6 @@ def test_where_nothing_was_decided_the_reason_stands_elsewhere() -> None:
     assert (found.status, found.reason) == (False, "CertificatesPending")
     assert "Deployed" in found.message
     assert certificates(Certified(None, Carried()), NOW) == {}
-    assert [*news(Certified(None, Carried()))] == []
 
 
 def test_an_authority_without_a_pair_yet_is_no_reason_to_be_ready() -> None:
@@ -121,9 +132,54 @@ def test_the_stages_of_a_rotation(seen: CertificateLook, rotated: CertificateLoo
     assert rotated.leaf is not None
     waits = replace(rotated, leaf=replace(rotated.leaf, waits=True))
     assert stage(waits) == "Delivering"
-    assert stage(rotated, outcomes=(Outcome(MAP, None, HELD_UP),)) == "Delivering"
-    assert stage(rotated, served=(gate(serving(seen)),)) == "Serving"
-    assert stage(rotated, served=(gate(serving(rotated)),)) == "Retiring"
+    for outcome in (Outcome(MAP, None, HELD_UP), holding(MAP, of=seen, problem=BAD)):
+        assert stage(rotated, outcomes=(outcome,)) == "Delivering"
+    # What it has is what it should have, whatever is wrong with it now.
+    has_it = holding(MAP, of=rotated, problem=BAD)
+    assert stage(rotated, outcomes=(has_it,), served=(gate(serving(seen)),)) == "Serving"
+    assert stage(rotated, outcomes=(has_it,), served=(gate(serving(rotated)),)) == "Retiring"
+
+
+def test_a_rotation_is_told_of_and_nothing_is_less_ready_for_it(
+    seen: CertificateLook, rotated: CertificateLook
+) -> None:
+    def told(of: CertificateLook, **carried: Any) -> tuple[bool, str, str]:
+        found = ready(Certified(of, Carried(**carried)), NOW)
+        return found.status, found.reason, found.message
+
+    assert told(seen) == (True, "CertificatesDelivered", "every bundle and pair is delivered")
+    assert rotated.leaf is not None
+    waits = replace(rotated, leaf=replace(rotated.leaf, waits=True))
+    for of, carried, stage in (
+        (waits, {}, "on its way to the consumers"),
+        (rotated, {"served": (gate(serving(seen)),)}, "not yet to every gate"),
+        (rotated, {}, "are trusted until 2026-04-04T05:04:05Z"),
+    ):
+        status, reason, message = told(of, **carried)
+        assert (status, reason) == (True, "Rotating")
+        assert stage in message
+        assert "started again" not in message
+    assert told(rotated, outcomes=(holding(MAP, problem=BAD),))[:2] == (False, BAD.reason)
+
+
+def test_who_is_cut_off_is_told_to_start_again(rotated: CertificateLook) -> None:
+    assert rotated.trust is not None
+    formers = tuple(replace(former, cross=None) for former in rotated.trust.formers)
+    lost = replace(rotated, trust=replace(rotated.trust, formers=formers))
+    found = ready(Certified(lost, Carried()), NOW)
+    assert (found.status, found.reason) == (True, "Rotating")
+    assert "who was started before 2026-01-02T03:04:05Z" in found.message
+
+
+def test_who_is_listed_is_not_let_in_before_the_gates_say_so(seen: CertificateLook) -> None:
+    good, old = gate(serving(seen)), gate(serving(seen), clients="older")
+    assert ready(Certified(seen, Carried(served=(good, None))), NOW).status
+    found = ready(Certified(seen, Carried(served=(good, old, None))), NOW)
+    assert (found.status, found.reason) == (False, "Delivering")
+    assert found.message.startswith("1 pods go by an older list")
+    # Somebody has to act on the other one.
+    worse = Carried((Outcome(PAIR, None, BAD),), served=(old,))
+    assert ready(Certified(seen, worse), NOW).reason == BAD.reason
 
 
 def test_what_was_seen_last_is_told_until_something_else_is(seen: CertificateLook) -> None:
@@ -168,11 +224,17 @@ def test_a_rotation_that_is_over_is_told_of_no_more(
 def test_what_takes_the_place_of_another_is_news_and_what_is_the_first_is_none(
     seen: CertificateLook, rotated: CertificateLook
 ) -> None:
-    first = Certified(seen, Carried((holding(PAIR, issued=NONE_YET), holding(MAP))))
-    assert [*news(first)] == []
-    renewed = Certified(rotated, Carried((holding(PAIR, 31, issued="there is a new authority"),)))
-    told = dict(news(renewed))
-    assert list(told) == ["signing", "serving", "client"]
-    assert f"{serving(rotated):x}" in told["serving"]
-    assert "Secret a/pair" in told["client"]
-    assert "serial 1f, good until 2026-05-06T07:08:09Z: there is a new authority" in told["client"]
+    assert [*delivered_news((holding(PAIR, issued=NONE_YET), holding(MAP)))] == []
+    ((kind, told),) = delivered_news((holding(PAIR, 31, issued="there is a new authority"),))
+    assert kind == "client"
+    assert "Secret a/pair" in told
+    assert "serial 1f, good until 2026-05-06T07:08:09Z: there is a new authority" in told
+    authority, pair = rotated.authority or {}, rotated.serving or {}
+    assert [*stored_news(seen, Create(SECRETS, seen.authority or {}))] == []
+    for write in (Patch(SECRETS, "another", {}), Create(SERVICES, authority)):
+        assert [*stored_news(rotated, write)] == []
+    assert [*stored_news(rotated, Delete(SECRETS, authority["metadata"]["name"], "u", "7"))] == []
+    ((kind, told),) = stored_news(rotated, Create(SECRETS, authority))
+    assert (kind, "etcd.xmudrii.com/rotate asks for it" in told) == ("signing", True)
+    ((kind, told),) = stored_news(rotated, Patch(SECRETS, pair["metadata"]["name"], {}))
+    assert (kind, f"{serving(rotated):x}" in told) == ("serving", True)

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,7 +17,7 @@ from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 from tests.support.gatestub import HOSTS, GateStub, certs, ok
 
-FIRST, SECOND = Wanted(1, frozenset({10})), Wanted(2, frozenset({10, 11}))
+FIRST, SECOND = Wanted(1, frozenset({10}), "v1"), Wanted(2, frozenset({10, 11}), "v1")
 HOST, OTHER = HOSTS
 JITTER = 1.2
 
@@ -125,6 +126,22 @@ def test_something_new_is_asked_for_soon_until_it_is_there(world: World) -> None
     assert world.changes == ["a", "a"]
     world.step(SOON * JITTER)
     world.await_asked(5)
+
+
+def test_another_list_of_clients_is_something_new(world: World) -> None:
+    world.look()
+    world.step(1)
+    world.await_asked(1)
+    longer = replace(FIRST, clients="v2")
+    assert not world.look(wanted=longer)["p"].shows(longer)
+    world.step(SOON)
+    world.await_asked(2)
+    assert world.changes == ["a"]
+    world.gate.clients = "v2"
+    world.step(SOON * JITTER)
+    world.await_asked(3)
+    assert world.look(wanted=longer)["p"].shows(longer)
+    assert world.changes == ["a", "a"]
 
 
 def test_what_does_not_come_is_asked_for_less_and_less(world: World) -> None:

@@ -86,7 +86,7 @@ def test_a_new_pair_says_what_is_asked_for_and_is_kept_to_the_byte(
     assert made.not_valid_after_utc == NOW.replace(microsecond=0) + 300 * HOUR
     assert first.again == (renewal(made) - NOW).total_seconds()
     backwards = replace(leaf, dns=leaf.dns[::-1], ips=leaf.ips[::-1])
-    for now in (NOW, NOW - 2 * DAY, renewal(made) - MOMENT):
+    for now in (NOW, NOW - DAY, renewal(made) - MOMENT):
         found = look({**first.data, "more": "x"}, trust, backwards, now)
         assert is_kept(found, first)
         assert found.again == (renewal(made) - now).total_seconds()
@@ -101,6 +101,16 @@ def test_it_is_replaced_at_its_renewal_and_whatever_the_clock_does_once(trust: T
     assert is_kept(back, second)
     assert back.certificate.not_valid_before_utc <= due
     assert look(first.data, trust, now=NOW + 300 * HOUR).issued == "tls.crt has expired"
+
+
+def test_one_that_a_clock_made_that_was_ahead_is_replaced_once(trust: Trust) -> None:
+    ahead = look(None, trust, now=NOW + 30 * DAY)
+    begins = ahead.certificate.not_valid_before_utc
+    assert is_kept(look(ahead.data, trust, now=begins), ahead)
+    for may_switch in (False, True):
+        found = look(ahead.data, trust, now=begins - MOMENT, may_switch=may_switch)
+        assert "begins in the future" in found.issued
+        assert is_kept(look(found.data, trust, now=begins - MOMENT), found)
 
 
 def test_one_that_ends_with_its_authority_is_not_asked_for_again_and_again(trust: Trust) -> None:
@@ -213,15 +223,27 @@ def test_a_pair_of_a_lost_authority_waits_with_its_chain() -> None:
     trust, _ = rotated(TERMS, NOW, HOUR)
     first = look(None, trust)
     after = lost(trust)
-    end = first.certificate.not_valid_after_utc
-    for now in (NOW, end - MOMENT):
+    due, end = renewal(first.certificate), first.certificate.not_valid_after_utc
+    for now in (due, end - MOMENT):
         waiting = look(first.data, after, now=now, may_switch=False)
         assert is_kept(waiting, first)
         assert waiting.waits
         assert waiting.again == (end - now).total_seconds()
-    switched = look(first.data, after)
+    switched = look(first.data, after, now=due)
     assert (switched.issued, switched.waits) == ("there is a new authority", False)
     assert look(first.data, after, now=end, may_switch=False).issued == "tls.crt has expired"
+
+
+@pytest.mark.parametrize("may_switch", [True, False])
+def test_a_pair_of_a_lost_authority_stays_until_its_own_renewal(*, may_switch: bool) -> None:
+    trust, _ = rotated(TERMS, NOW, HOUR)
+    first = look(None, trust)
+    due = renewal(first.certificate)
+    for now in (NOW, due - MOMENT):
+        kept = look(first.data, lost(trust), now=now, may_switch=may_switch)
+        assert is_kept(kept, first)
+        assert not kept.waits
+        assert kept.again == (due - now).total_seconds()
 
 
 def test_no_representation_shows_a_key(trust: Trust) -> None:

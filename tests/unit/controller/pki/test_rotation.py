@@ -7,14 +7,16 @@ from typing import Any
 
 import pytest
 
-from controller.pki.lifetime import NONE_YET, SLACK, renewal
+from controller.pki.lifetime import NONE_YET, SLACK, issued, renewal
 from controller.pki.pem import dump
 from controller.pki.rotation import PUT_OFF, UNUSABLE, Terms, TrustLook, look
 from controller.pki.trust import MAX_FORMERS, Trust
+from controller.pki.trustsecret import read
 from tests.support.pkiworld import DNS, HOUR, NAME, rotated, secret, settled
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=dt.UTC)
 DAY = dt.timedelta(days=1)
+SECOND = dt.timedelta(seconds=1)
 TERMS = Terms(NAME, (DNS, "etcd-name"), 2000 * HOUR, 300 * HOUR)
 
 
@@ -64,6 +66,70 @@ def test_a_clock_that_jumps_a_day_makes_at_most_one_more_and_loses_nothing() -> 
     assert again == present
     assert back.signer.certificate.not_valid_before_utc <= due
     assert trust.signer.certificate in back.trusted(due)
+
+
+def test_one_that_a_clock_made_that_was_ahead_is_replaced_and_leads_nowhere() -> None:
+    trust, present = settled(TERMS, NOW)
+    later = NOW + 1500 * HOUR
+    ahead, present = settled(TERMS, later, present, trust.bundle(NOW))
+    begins = ahead.signer.certificate.not_valid_before_utc
+    assert kept(look(present, ahead.bundle(later), TERMS, begins), ahead)
+    found = look(present, ahead.bundle(later), TERMS, NOW)
+    assert "begins in the future" in found.made
+    assert found.trust is not None
+    assert found.problem is None
+    # The first one's cross has not begun: what it signed is not to be replaced in a hurry.
+    linked = [former.certificate for former in found.trust.linked(NOW)]
+    assert linked == [ahead.signer.certificate]
+    assert trust.signer.certificate in found.trust.trusted(NOW)
+    assert found.trust.leads_since(NOW) == issued(found.trust.signer.certificate)
+    # Nothing is thrown away: should it have been now that the clock was wrong, all lead on.
+    assert len(found.trust.linked(later)) == 2
+    assert found.trust.leads_since(later) is None
+
+
+def test_what_was_lost_is_believed_as_long_as_its_last_leaf_may_live() -> None:
+    trust, _ = settled(TERMS, NOW)
+    bundle, old = trust.bundle(NOW), trust.signer.certificate
+    for longest, until in (
+        (None, old.not_valid_after_utc + SLACK),
+        (400 * HOUR, NOW.replace(microsecond=0) + SECOND + 400 * HOUR + 2 * SLACK),
+    ):
+        found = look(None, bundle, TERMS, NOW, longest)
+        assert found.trust is not None
+        assert found.trust.longest == (longest or TERMS.leaf)
+        present = secret(found.data or {}, found.annotations or {})
+        assert read(present, NAME) == found.trust
+        assert old in found.trust.trusted(until - SECOND)
+        assert found.trust.trusted(until) == (found.trust.signer.certificate,)
+        assert until in [*found.trust.changes(NOW)]
+        assert found.trust.leads_since(NOW) == issued(found.trust.signer.certificate)
+
+
+def test_lost_ones_are_not_forgotten_for_another_that_is_lost_later() -> None:
+    trust, _ = settled(TERMS, NOW)
+    first = look(None, trust.bundle(NOW), TERMS, NOW, 300 * HOUR).trust
+    assert first is not None
+    later = NOW + 200 * HOUR
+    second = look(None, first.bundle(later), TERMS, later, 300 * HOUR).trust
+    assert second is not None
+    assert len(second.trusted(later + 340 * HOUR)) == 3
+    assert len(second.trusted(later + 351 * HOUR)) == 1
+
+
+def test_a_backup_counts_what_came_after_it_as_lost() -> None:
+    old, backup = settled(TERMS, NOW - HOUR)
+    newer, _ = settled(replace(TERMS, token="a"), NOW, backup, old.bundle(NOW))
+    found = look(backup, newer.bundle(NOW), TERMS, NOW, 400 * HOUR).trust
+    assert found is not None
+    assert newer.signer.certificate in found.trusted(NOW + 449 * HOUR)
+    assert newer.signer.certificate not in found.trusted(NOW + 451 * HOUR)
+    # Who was lost before that, nobody knows for how long, is believed to its end.
+    lost, present = settled(TERMS, NOW, None, old.bundle(NOW))
+    after, _ = settled(replace(TERMS, token="b"), NOW, present, lost.bundle(NOW))
+    found = look(present, after.bundle(NOW), TERMS, NOW, 400 * HOUR).trust
+    assert found is not None
+    assert found.unlinked_until is None
 
 
 def test_a_token_counts_once() -> None:

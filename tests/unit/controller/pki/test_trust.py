@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from cryptography import x509
 
-from controller.pki.lifetime import SLACK
+from controller.pki.lifetime import SLACK, issued
 from controller.pki.pem import is_signed_by, read_certificates
 from controller.pki.rotation import Terms
 from controller.pki.trust import MAX_FORMERS, Former, Trust
@@ -107,6 +107,15 @@ def test_there_are_not_ever_more_crosses() -> None:
     assert len(trust.formers) == len(crosses(trust)) == MAX_FORMERS
 
 
+def test_with_all_crosses_in_use_who_knows_only_older_ones_is_told_of() -> None:
+    terms = replace(TERMS, leaf=HOUR)
+    trust, _ = rotated(terms, NOW, *[100 * HOUR] * (MAX_FORMERS - 1))
+    assert trust.leads_since(NOW) is None
+    full, _ = rotated(terms, NOW, *[100 * HOUR] * (MAX_FORMERS + 3))
+    assert full.leads_since(NOW) == issued(full.formers[-1].certificate)
+    assert full.leads_since(NOW) == MADE - MAX_FORMERS * 100 * HOUR
+
+
 def test_what_is_cut_off_by_that_is_believed_while_a_leaf_of_it_may_live() -> None:
     trust, _ = rotated(TERMS, NOW, *[dt.timedelta(minutes=1)] * MAX_FORMERS)
     older = settled(TERMS, NOW)[0].signer
@@ -114,6 +123,21 @@ def test_what_is_cut_off_by_that_is_believed_while_a_leaf_of_it_may_live() -> No
     assert len(more.formers) == MAX_FORMERS + 1
     assert [former.cross is None for former in more.formers] == [*[False] * MAX_FORMERS, True]
     assert len(more.trusted(NOW)) == MAX_FORMERS + 2
+
+
+def test_what_was_lost_before_does_not_end_sooner_for_what_is_cut_off() -> None:
+    trust, _ = rotated(TERMS, NOW, *[dt.timedelta(minutes=1)] * MAX_FORMERS)
+    older = settled(TERMS, NOW)[0].signer
+    more = replace(trust, unlinked_until=NOW).succeeded(older, "x").without_the_useless(NOW, ())
+    assert len(more.trusted(NOW)) == MAX_FORMERS + 2
+    assert more.unlinked_until == issued(certificates(trust)[-2]) + 300 * HOUR + 2 * SLACK
+
+
+def test_by_a_clock_that_is_ahead_nothing_ends_sooner_than_by_the_right_one() -> None:
+    trust, _ = settled(TERMS, NOW)
+    late = trust.signer.certificate.not_valid_after_utc + 2 * SLACK
+    successor = settled(TERMS, late)[0].signer
+    assert replace(trust, unlinked_until=NOW).succeeded(successor, "").unlinked_until is None
 
 
 def test_one_that_is_over_signs_nobody() -> None:

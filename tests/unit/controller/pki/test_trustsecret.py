@@ -40,14 +40,22 @@ def changed(**data: bytes | None) -> dict[str, Any]:
 
 
 def test_what_is_read_is_what_was_written() -> None:
-    trust = replace(TRUST, token="token", longest=77 * HOUR)
+    trust = replace(TRUST, token="token", longest=77 * HOUR, unlinked_until=NOW)
     written = secret(*content(trust))
     assert read(written, NAME) == trust
     assert content(read(written, NAME)) == content(trust)
     assert written["metadata"]["annotations"] == {
         "etcd.xmudrii.com/longest-leaf": str(77 * 3600),
         "etcd.xmudrii.com/rotate": "token",
+        "etcd.xmudrii.com/unlinked-until": "2026-01-02T03:04:05+00:00",
     }
+    assert "etcd.xmudrii.com/unlinked-until" not in content(TRUST)[1]
+
+
+@pytest.mark.parametrize("until", [None, "", "soon", "2026-01-02T03:04:05", 5])
+def test_a_time_that_cannot_be_read_is_none(until: Any) -> None:
+    annotations = {"etcd.xmudrii.com/unlinked-until": until}
+    assert read({**PRESENT, "metadata": {"annotations": annotations}}, NAME).unlinked_until is None
 
 
 def test_the_formers_stand_newest_first_each_before_its_cross() -> None:
@@ -131,7 +139,11 @@ def test_a_common_name_is_never_too_long_and_always_its_own() -> None:
     assert common_name("a", "0123abcd") == "etcdstorage a 0123abcd"
     longest = common_name("n" * 58, "0123abcd")
     assert len(longest) == 64
-    assert longest.endswith("n 0123abcd")
+    assert longest.endswith(" 0123abcd")
+    assert common_name("n" * 43, "0123abcd") == f"etcdstorage {'n' * 43} 0123abcd"
+    # Two that begin alike, and one that looks like what became of the other.
+    assert common_name("n" * 57, "0123abcd") != longest
+    assert "~" in longest
     trust, present = settled(replace(TERMS, storage="n" * 58), NOW)
     assert read(present, "n" * 58) == trust
 
