@@ -35,6 +35,9 @@ def configuration(folder: Path, cgroup: str) -> dict[str, Any]:
         # The node has no way out, so no resolver of the host's could be asked.
         "resolvConf": "/dev/null",
         "podLogsDir": "/var/log/pods",
+        # Files of a ConfigMap or Secret that has changed come to a pod when it is looked at: with
+        # the default, a minute, a rotation of certificates takes minutes.
+        "syncFrequency": "10s",
         **_cgroups(cgroup),
         **_disk(),
         "failSwapOn": False,

@@ -128,6 +128,13 @@ class Node:
         """The namespace of its network, for setns(2); raises NodeError if it is not up."""
         return self._namespace("net")
 
+    def seen(self, path: Path) -> Path:
+        """Return where a file of the node is seen from outside, on mounts of its own as well.
+
+        Raises NodeError if it is not up.
+        """
+        return Path(f"/proc/{self._first_process()}/root", *path.parts[1:])
+
     def _entering(self, argv: Sequence[str | Path], *namespaces: str) -> list[str]:
         flags = [f"--{_FLAGS[name]}={self._namespace(name)}" for name in namespaces]
         return ["nsenter", *flags, "--", *map(str, argv)]

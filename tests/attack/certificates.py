@@ -9,10 +9,11 @@ def strangers(scene: Scene) -> None:
     works(scene.tenant, scene.schema, scene.key(b"k"))
     message = scene.make("RangeRequest", key=scene.key(b"k"))
     for name, endpoint in scene.strangers.items():
-        assert not _let_in(endpoint, message), name
+        assert not lets_in(endpoint, message), name
 
 
-def _let_in(endpoint: Endpoint, message: bytes) -> bool:
+def lets_in(endpoint: Endpoint, message: bytes) -> bool:
+    """Whether a RangeRequest is answered there at all."""
     # TLS 1.3 tells a client that it is refused only after the handshake.
     try:
         with Connection(endpoint) as connection:

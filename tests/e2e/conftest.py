@@ -1,7 +1,8 @@
 """A real node, brought up once for all tests that ask for it, and the product on it.
 
-`make e2e` runs two processes beside each other, each with a node of its own: one rolls gates while
-clients work, and has most of the machine; the other one does the rest, which is mostly waiting.
+`make e2e` runs two processes beside each other, each with a node of its own: one rolls gates and
+rotates certificates while clients work, and has most of the machine; the other one does the rest,
+which is mostly waiting.
 """
 
 import shutil
@@ -27,10 +28,11 @@ _NODE = "e2e"
 
 
 class _Lanes(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives one process the module that loads the machine, and the other one all others."""
+    """Gives one process the modules that load the machine, and the other one all others."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return "rolls" if "/test_no_failures.py::" in nodeid else "rest"
+        loads = ("/test_no_failures.py::", "/test_tls.py::")
+        return "loads" if any(module in nodeid for module in loads) else "rest"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Lanes:

@@ -8,10 +8,8 @@ from typing import Self
 
 from hack.cluster import images
 from tests.attack.picture import Core
-from tests.e2e.product import NAMESPACE, PATIENCE, Json, Product
-
-HOME = "default"
-"""The namespace of all tenants."""
+from tests.e2e.product import PATIENCE, Json, Product
+from tests.e2e.tenant import Tenant
 
 CONTAINER: Json = {
     "image": images.TENANTS,
@@ -28,31 +26,33 @@ class EtcdLoad:
     than one.
     """
 
-    def __init__(self, product: Product, core: Core, storage: str, mode: str) -> None:
+    def __init__(self, product: Product, core: Core, tenant: Tenant) -> None:
         self._product = product
         self._core = core
-        self._prefix = "load/" if mode == "Proxy" else f"/{storage}/load/"
+        self._tenant = tenant
+        self._prefix = tenant.key("load/")
         """As the client calls it."""
-        self._stored = f"/{storage}/load/"
+        self._stored = f"/{tenant.storage}/load/"
         """As the core does."""
-        self._name = f"load-{storage}-{secrets.token_hex(3)}"
-        self._endpoint = f"http://etcd-{storage}.{NAMESPACE}.svc:2379"
+        self._name = f"load-{tenant.storage}-{secrets.token_hex(3)}"
 
     def start(self) -> Self:
         """Begin on keys that nobody has written."""
         self._core.call("/etcdserverpb.KV/DeleteRange", **self._range)
-        program = ["/usr/local/bin/etcd-load", f"--endpoint={self._endpoint}"]
+        tenant = self._tenant
+        flags = (f"--endpoint={tenant.url}", f"--prefix={self._prefix}", *tenant.flags)
         container = {
             "name": "load",
             **CONTAINER,
-            "command": [*program, f"--prefix={self._prefix}"],
+            "command": ["/usr/local/bin/etcd-load", *flags],
+            "volumeMounts": tenant.mounts,
         }
         self._product.apply(
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
-                "metadata": {"name": self._name, "namespace": HOME},
-                "spec": {**POD, "containers": [container]},
+                "metadata": {"name": self._name, "namespace": tenant.namespace},
+                "spec": {**POD, "containers": [container], "volumes": tenant.volumes},
             }
         )
         return self
@@ -67,7 +67,7 @@ class EtcdLoad:
     def journal(self) -> Json:
         """Wait for its end, and return what it tells, and what the core has of it."""
         ended = "--for=jsonpath={.status.containerStatuses[0].state.terminated.exitCode}"
-        pod = (f"-n{HOME}", f"pod/{self._name}")
+        pod = (f"-n{self._tenant.namespace}", f"pod/{self._name}")
         self._product.kubectl("wait", *pod, ended, f"--timeout={PATIENCE}s")
         told = self._product.kubectl("logs", *pod)
         self._product.kubectl("delete", *pod, "--wait=false")

@@ -11,8 +11,8 @@ from typing import Any, Self
 from hack.dataplane.flunders import FLUNDERS, names
 from informers.errors import ApiError, ConnectionFailed
 from tests.attack.picture import Core
-from tests.e2e.etcdload import HOME
 from tests.e2e.sampleapiserver import SampleApiserver
+from tests.e2e.tenant import HOME
 from tests.support.eventually import eventually
 
 KEPT = 12
@@ -54,7 +54,7 @@ class FlunderLoad:
         self._client = server.client(self.attempts)
         self._watches = server.client(self.attempts)
         self._core = core
-        self._storage = server.storage
+        self._storage = server.tenant.storage
         self._prefix = prefix
         self._kept: list[str] = []
         self._stop = threading.Event()

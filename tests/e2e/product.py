@@ -37,6 +37,8 @@ USERS = (
 )
 """The controller's flags."""
 
+_READY = "CertificatesReady"
+
 PATIENCE = 240
 """Seconds that anything may take on a machine that is busy with something else."""
 
@@ -118,6 +120,11 @@ class Product:
             }
         )
 
+    def open(self, namespace: str) -> None:
+        """Let the controller bring certificates to a new namespace, by the README's commands."""
+        self.kubectl("create", "namespace", namespace)
+        self.kubectl("apply", f"-n{namespace}", f"-f{ARTIFACTS / 'consumers/role.yaml'}")
+
     def delete(self, *names: str) -> None:
         """Delete storages; pods of theirs may still end."""
         self.kubectl("delete", f"--timeout={PATIENCE}s", *(f"es/{name}" for name in names))
@@ -158,6 +165,15 @@ class Product:
         self.await_(lambda: not self.uids(name) & old, f"pods of {name} are replaced")
         self.await_settled(name, len(old))
 
+    def await_delivered(self, name: str) -> None:
+        """Wait until every consumer of a storage has its certificates, as its status says."""
+
+        def delivered() -> bool:
+            conditions = self.status(name).get("conditions", ())
+            return any(c["type"] == _READY and c["status"] == "True" for c in conditions)
+
+        self.await_(delivered, f"the certificates of {name} are delivered")
+
     def address(self, service: str, namespace: str = NAMESPACE) -> str:
         """Return a Service's address."""
         address: str = self.client.get(SERVICES, service, namespace)["spec"]["clusterIP"]
@@ -172,12 +188,18 @@ class Product:
         endpoint = Endpoint(2379, context, self.address("etcd-svc-1", "etcd"), CORE_NAME)
         return Core(endpoint, self.schema)
 
+    def pair(
+        self, name: str, namespace: str, keys: tuple[str, str] = ("tls.crt", "tls.key")
+    ) -> Pair:
+        """Return what a Secret holds."""
+        data = self.client.get(SECRETS, name, namespace)["data"]
+        certificate, key = (base64.b64decode(data[name]) for name in keys)
+        return Pair(certificate, key)
+
     @cached_property
     def authority(self) -> Authority:
         """The core's own, which signs its clients as well."""
-        data = self.client.get(SECRETS, "etcd-core-ca", "etcd")["data"]
-        certificate, key = (base64.b64decode(data[name]) for name in ("ca.pem", "ca-key.pem"))
-        return Authority(Pair(certificate, key))
+        return Authority(self.pair("etcd-core-ca", "etcd", ("ca.pem", "ca-key.pem")))
 
     @cached_property
     def root(self) -> Pair:

@@ -83,7 +83,7 @@ def test_another_ca_of_the_core_reaches_the_pods_as_they_run(shown: Demo) -> Non
     bundle = _get(shown, *where)["data"]["ca.pem"]
     patch = json.dumps({"data": {"ca.pem": f"# the same authority, told anew\n{bundle}"}})
     shown.kubectl("patch", *where, f"--patch={patch}")
-    # The kubelet looks at a pod's files when the pod changes, else after a minute or two.
+    # The kubelet looks at a pod's files when the pod changes, else now and then.
     shown.kubectl("annotate", *selected, "example.org/look=now")
 
     def reached() -> bool:

@@ -18,10 +18,13 @@ from tests.e2e.etcdload import EtcdLoad, working
 from tests.e2e.flunderload import FlunderLoad
 from tests.e2e.product import PATIENCE, USERS, Product
 from tests.e2e.sampleapiserver import SampleApiserver
+from tests.e2e.tenant import Tenant
 
 pytestmark = [pytest.mark.usefixtures("network", "tenants"), pytest.mark.timeout(900)]
 
-MODES = {"proxied": "Proxy", "direct": "Direct"}
+PROXIED = Tenant("proxied", "Proxy")
+TENANTS = (PROXIED, Tenant("direct", "Direct"))
+MODES = {tenant.storage: tenant.mode for tenant in TENANTS}
 """Storages, and their modes."""
 SELECTOR = f"etcd.xmudrii.com/storage in ({','.join(MODES)})"
 ADDRESSES = {"proxied": "10.96.77.1", "direct": "10.96.77.2"}
@@ -40,7 +43,7 @@ def test_through_the_core_s_users_being_turned_on(product: Product, core: Core) 
     reasons = {c["type"]: c["reason"] for c in product.status("direct")["conditions"]}
     assert reasons["Degraded"] == "CoreAuthDisabled"
     assert not product.pods("direct")
-    with working([EtcdLoad(product, core, "proxied", "Proxy")]):
+    with working([EtcdLoad(product, core, PROXIED)]):
         product.enable_users()
         product.await_replaced("proxied", old)
     product.await_settled("direct")
@@ -53,7 +56,7 @@ def apiservers(product: Product) -> Iterator[list[SampleApiserver]]:
     product.require_users()
     for name, mode in MODES.items():
         product.create(name, mode=mode)
-    servers = [SampleApiserver(product, n, mode, ADDRESSES[n]) for n, mode in MODES.items()]
+    servers = [SampleApiserver(product, t, ADDRESSES[t.storage]) for t in TENANTS]
     for name in MODES:
         product.await_settled(name)
         assert product.status(name)["isolation"] == "Core"
@@ -73,7 +76,7 @@ def load(product: Product, core: Core, apiservers: list[SampleApiserver]) -> Loa
 
     @contextmanager
     def all_kinds() -> Iterator[None]:
-        bare = (EtcdLoad(product, core, name, mode) for name, mode in MODES.items())
+        bare = (EtcdLoad(product, core, tenant) for tenant in TENANTS)
         prefix = f"f-{secrets.token_hex(3)}"
         with working(bare), ExitStack() as ends:
             for server in apiservers:

@@ -1,8 +1,8 @@
 // Command etcd-load is a client of etcd that never rests, and tells in the end what became of each
 // of its requests.
 //
-// Some of its workers do one request after the other, some have long gaps between them; each has a
-// connection and keys of its own. One watch has to see every revision of all of these keys once,
+// Some of its workers do one request after the other, some have long gaps between them; each has
+// keys and a connection of its own, one another connection each time. One watch has to see every revision of all of these keys once,
 // another one, which hardly ever has anything to see, the few of its own. As soon as somebody
 // writes the key "stop" below the prefix, it ends and prints a line of JSON.
 //
@@ -68,18 +68,21 @@ type worker struct {
 	name  string
 	round func(w *keeper)
 	pause time.Duration
+	// fresh says that each round has a connection of its own.
+	fresh bool
 }
 
 var workers = []worker{
-	{"put-a", (*keeper).putAndGet, 5 * time.Millisecond},
-	{"put-b", (*keeper).putAndGet, 5 * time.Millisecond},
-	{"txn-a", (*keeper).txn, 5 * time.Millisecond},
-	{"txn-b", (*keeper).txn, 20 * time.Millisecond},
-	{"range", (*keeper).pages, 50 * time.Millisecond},
-	{"seldom-put", (*keeper).putAndGet, time.Second},
-	{"seldom-txn", (*keeper).txn, 3 * time.Second},
-	{"leased", (*keeper).leased, 4 * time.Second},
-	{"rare", (*keeper).putAndGet, 7 * time.Second},
+	{name: "put-a", round: (*keeper).putAndGet, pause: 5 * time.Millisecond},
+	{name: "put-b", round: (*keeper).putAndGet, pause: 5 * time.Millisecond},
+	{name: "txn-a", round: (*keeper).txn, pause: 5 * time.Millisecond},
+	{name: "txn-b", round: (*keeper).txn, pause: 20 * time.Millisecond},
+	{name: "range", round: (*keeper).pages, pause: 50 * time.Millisecond},
+	{name: "fresh", round: (*keeper).putAndGet, pause: 500 * time.Millisecond, fresh: true},
+	{name: "seldom-put", round: (*keeper).putAndGet, pause: time.Second},
+	{name: "seldom-txn", round: (*keeper).txn, pause: 3 * time.Second},
+	{name: "leased", round: (*keeper).leased, pause: 4 * time.Second},
+	{name: "rare", round: (*keeper).putAndGet, pause: 7 * time.Second},
 }
 
 func (l *load) run() error {
@@ -132,13 +135,15 @@ func (l *load) work(client *clientv3.Client) error {
 		}
 		k := l.keeper(own, w.name)
 		done.Go(func() {
-			defer own.Close()
+			defer func() { k.client.Close() }()
 			for {
 				select {
 				case <-stop:
 					return
 				case <-time.After(w.pause):
-					w.round(k)
+					if !w.fresh || l.redial(k) {
+						w.round(k)
+					}
 				}
 			}
 		})
@@ -149,6 +154,18 @@ func (l *load) work(client *clientv3.Client) error {
 	close(stop)
 	done.Wait()
 	return nil
+}
+
+// redial gives the keeper another connection, with what is in the files by now.
+func (l *load) redial(k *keeper) bool {
+	k.client.Close()
+	client, err := l.dial()
+	if err != nil {
+		l.journal.fail("dial", err)
+		return false
+	}
+	k.client = client
+	return true
 }
 
 func (l *load) keeper(client *clientv3.Client, name string) *keeper {

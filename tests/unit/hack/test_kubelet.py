@@ -39,6 +39,10 @@ def test_no_image_is_ever_removed(tmp_path: Path) -> None:
     assert configuration["evictionHard"]["imagefs.available"] == "0%"
 
 
+def test_files_of_a_changed_secret_come_soon(tmp_path: Path) -> None:
+    assert kubelet.configuration(tmp_path, "/ours")["syncFrequency"] == "10s"
+
+
 def test_names_are_looked_up_at_the_dns_service(tmp_path: Path) -> None:
     configuration = kubelet.configuration(tmp_path, "/ours")
     assert configuration["clusterDNS"] == ["10.96.0.10"]

@@ -16,6 +16,8 @@ def test_none_runs(tmp_path: Path) -> None:
         absent.kubectl("get", "pods")
     with pytest.raises(NodeError, match="not up; start it: sudo make demo"):
         absent.exec(["true"])
+    with pytest.raises(NodeError, match="not up; start it: sudo make demo"):
+        absent.seen(Path("/etc/hosts"))
 
 
 def test_a_ready_file_alone_is_no_node(tmp_path: Path) -> None:
