@@ -6,19 +6,34 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Final
 
 import structlog
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics
 
 from controller.controller import EtcdStorageController
+from controller.health import Probes
 from controller.httpserver import HttpServer, metrics_page
+from controller.leaderelection import (
+    LeaderElectionMetrics,
+    LeaderElector,
+    LeaseLock,
+    new_identity,
+)
 from controller.log import configure_logging
 from controller.options import CALL_TIMEOUT, PROGRAM, Options, parse_options, version
-from informers import Client, ConfigError, Throttle, load_config, relax_collector, user_agent
+from informers import (
+    Client,
+    ClusterConfig,
+    ConfigError,
+    Throttle,
+    load_config,
+    relax_collector,
+    user_agent,
+)
 from informers.rest.metrics import PrometheusClientMetricsProvider
 from workqueue import RealClock
 
@@ -28,7 +43,7 @@ _log = structlog.get_logger("controller")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the controller; 0 after SIGTERM or SIGINT, 1 if a thread of ours failed, 2 on flags."""
+    """Run the controller; 0 after a signal, 1 if a thread or the lease failed, 2 on flags."""
     options = parse_options(sys.argv[1:] if arguments is None else arguments)
     configure_logging(options.log_level, options.log_format)
     relax_collector()
@@ -37,11 +52,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = load_config(options.kubeconfig)
     except ConfigError as error:
         return _refuse("--kubeconfig", str(error))
+    # A time of birth for each series: client-go has none, and nothing reads them here.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    health = Probes()
     try:
-        server = _server(options, registry, clock)
+        server = _server(options, registry, health, clock)
     except OSError as error:
         return _refuse("--metrics-bind-address", error.strerror or str(error))
+    elector = _elector(options, config, registry, clock)
     client = Client(
         config,
         clock=clock,
@@ -54,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metrics=PrometheusClientMetricsProvider(registry).client_metrics(config.server),
     )
     with server.serving() if server else nullcontext():
-        return run(client, options, clock, registry)
+        return run(client, options, clock, registry, health, elector)
 
 
 def _refuse(flag: str, why: str) -> int:
@@ -63,9 +83,11 @@ def _refuse(flag: str, why: str) -> int:
     return 2
 
 
-def _server(options: Options, registry: CollectorRegistry, clock: RealClock) -> HttpServer | None:
+def _server(
+    options: Options, registry: CollectorRegistry, health: Probes, clock: RealClock
+) -> HttpServer | None:
     address = options.metrics_bind_address
-    pages = {"/metrics": metrics_page(registry)}
+    pages = {"/metrics": metrics_page(registry), **health.pages()}
     return HttpServer(address, pages, clock=clock) if address else None
 
 
@@ -75,8 +97,39 @@ def _throttle(options: Options, clock: RealClock) -> Throttle | None:
     return None
 
 
-def run(client: Client, options: Options, clock: RealClock, registry: CollectorRegistry) -> int:
-    """Run until a signal comes or a thread of the controller dies, and close `client`."""
+def _elector(
+    options: Options, config: ClusterConfig, registry: CollectorRegistry, clock: RealClock
+) -> LeaderElector | None:
+    election = options.leader_election
+    if election is None:
+        return None
+    client = Client(
+        config,
+        clock=clock,
+        pool_size=2,  # the lease, and an event about it
+        timeout=election.call_timeout,
+        user_agent=f"{user_agent(PROGRAM, version())}/leader-election",
+    )
+    return LeaderElector(
+        LeaseLock(client, options.namespace, PROGRAM),
+        new_identity(),
+        election,
+        clock=clock,
+        rng=random.SystemRandom(),
+        now=lambda: datetime.now(UTC),
+        metrics=LeaderElectionMetrics(registry, PROGRAM),
+    )
+
+
+def run(
+    client: Client,
+    options: Options,
+    clock: RealClock,
+    registry: CollectorRegistry,
+    health: Probes,
+    elector: LeaderElector | None = None,
+) -> int:
+    """Run until a signal comes, a thread dies or the lease is lost, and close `client`."""
     stop = threading.Event()
     _log.info("starting", server=client.server, namespace=options.namespace, version=version())
     controller = EtcdStorageController(
@@ -87,11 +140,35 @@ def run(client: Client, options: Options, clock: RealClock, registry: CollectorR
         rng=random.SystemRandom(),
         now=lambda: datetime.now(UTC),
         registry=registry,
+        elector=elector,
     )
-    with _stopping_on_signals(stop):
+    if elector:
+        health.live.add({"leaderElection": elector.check})
+    health.live.add(controller.live_checks)
+    health.ready.add(controller.ready_checks)
+    with _failing_with_threads(controller.fail), _stopping_on_signals(stop):
         healthy = controller.run(stop)
     _log.info("stopped")
     return 0 if healthy else 1
+
+
+@contextmanager
+def _failing_with_threads(fail: Callable[[str], None]) -> Iterator[None]:
+    """End the program when any thread dies of an error, whoever started it, and say of what.
+
+    Those whose owners see to that themselves never get here.
+    """
+
+    def died(args: threading.ExceptHookArgs) -> None:
+        name = args.thread.name if args.thread else "a thread"
+        fail(f"{name} died")
+        _log.error("thread_died", thread=name, exc_info=args.exc_value)
+
+    before, threading.excepthook = threading.excepthook, died
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager

@@ -1,11 +1,12 @@
 """The controller from top to bottom: informers feed a queue of names, workers reconcile them.
 
-In the order of sample-controller: construction with handlers, run, worker, process one item.
+In the order of sample-controller: construction with handlers, run, and `controller.workers` for
+worker and process one item.
 """
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Final
@@ -13,45 +14,44 @@ from typing import Final
 import structlog
 from prometheus_client import CollectorRegistry
 
-from controller import events
-from controller.api.storage import StorageReference
 from controller.certifier import Certifier
-from controller.consistency import CacheBehind, ConsistencyStore
+from controller.consistency import ConsistencyStore
 from controller.consumers import Consumers, Restarts
 from controller.core import Listeners, UserKeeper
 from controller.coreusers import CoreUsers, connect, core_access
 from controller.dataplane import GatedDataPlane
 from controller.events import EventRecorder
+from controller.health import Check
+from controller.leaderelection import LeaderCallbacks, LeaderElector
 from controller.metrics import CertificateMetrics
 from controller.options import PROGRAM, Options
 from controller.reconcile import Reconciler
+from controller.reconcilemetrics import ReconcileMetrics
 from controller.resources import CONFIG_MAPS, REPLICA_SETS, SECRETS
 from controller.rollouts import Rollouts, rolling_now
 from controller.served import ServedCertificates
+from controller.storagemetrics import StorageMetrics
 from controller.userpair import PairMaker
 from controller.watchdog import LOOK, Watchdog
 from controller.watches import STORAGE_INDEX, Watches
-from controller.writer import is_stale
-from informers import (
-    ApiError,
-    Client,
-    ConnectionFailed,
-    SharedIndexInformer,
-    SharedInformerFactory,
-)
+from controller.workers import Workers
+from informers import Client, SharedIndexInformer, SharedInformerFactory
 from informers.metrics import InformerCollector
-from workqueue import Clock, ItemExponentialFailureRateLimiter, RateLimitingQueue, ShutDown
+from workqueue import Clock, ItemExponentialFailureRateLimiter, RateLimitingQueue
 from workqueue.metrics import PrometheusMetricsProvider
+
+_QUEUE: Final = "etcdstorage"
+"""In metrics, of the queue and of the controller: the kind, as controller-runtime has it."""
 
 _SYNC_REPORT: Final = 10.0
 """Seconds between two lines on what is still waited for at the start."""
 
-_LOUD: Final = 10
-"""Failures in a row, some 2.5 s, after which a cache that is behind explains no more of them."""
-
-_DRAIN: Final = 6.0
+_DRAIN: Final = 5.0
 """Seconds that workers get to end what they are at. The promise is to be gone within 10, of which
 the informers may take 2."""
+
+_RELEASE: Final = 1.0
+"""Seconds for letting another controller lead, and for what of ours must end before that."""
 
 _KEEPER: Final = 1.0
 """Seconds that the keeper of the users gets, whose calls are cut."""
@@ -62,7 +62,7 @@ _log = structlog.get_logger("controller")
 class EtcdStorageController:
     """Everything that runs; `run` may be called once."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it works with, all by name
         self,
         client: Client,
         options: Options,
@@ -71,20 +71,27 @@ class EtcdStorageController:
         rng: random.Random,
         now: Callable[[], datetime],
         registry: CollectorRegistry,
+        elector: LeaderElector | None = None,
     ) -> None:
-        """`registry` gets the metrics of certificates, queue and informers."""
+        """`registry` gets the metrics of reconciles, storages, queue and informers.
+
+        Without an `elector` it works at once, whoever else does.
+        """
         self._client = client
         self._options = options
         self._clock = clock
         self._stop = threading.Event()
-        self._failed = threading.Event()
+        self._failure: str | None = None
+        self._elector = elector
+        self._beginning = threading.Lock()
+        """Held while the work begins, which may be just when it has to end."""
         self._access_lock = threading.Lock()
         """Held from the look into the caches until the keeper has been told of it."""
         # Nothing that all storages share, as controller-runtime has it with priorities: the
         # retries of many would hold up those of one with something new to do.
         self._queue: RateLimitingQueue[str] = RateLimitingQueue(
             ItemExponentialFailureRateLimiter(0.005, 1000.0),
-            "etcdstorage",
+            _QUEUE,
             clock=clock,
             metrics=PrometheusMetricsProvider(registry),
         )
@@ -95,13 +102,34 @@ class EtcdStorageController:
         self._recorder = EventRecorder(client, PROGRAM, now)
         watches = Watches(self._factory, self._queue, options, self._refresh_access)
         self._listers = watches.listers
+        if elector:
+            watches.follow_lease(PROGRAM, elector.handler)
+        registry.register(StorageMetrics(self._listers.storages, now))
         self._keeper = self._make_keeper(watches, rng) if options.user_secrets else None
         consistency = ConsistencyStore(self._listers.written(), clock)
         self._watchdog = Watchdog(consistency, watches.written, clock)
         self._rollouts = Rollouts(options.max_concurrent_rollouts, clock, self._queue.add)
         self._served = ServedCertificates(self._queue.add, rng, clock=clock)
-        self._reconciler = Reconciler(
-            client=client,
+        self._workers = Workers(
+            self._queue,
+            reconciler=self._make_reconciler(consistency, metrics, now, rng),
+            storages=self._listers.storages,
+            recorder=self._recorder,
+            metrics=ReconcileMetrics(registry, _QUEUE, workers=options.workers, clock=clock),
+            clock=clock,
+            on_death=partial(self.fail, "a worker died"),
+        )
+
+    def _make_reconciler(
+        self,
+        consistency: ConsistencyStore,
+        metrics: CertificateMetrics,
+        now: Callable[[], datetime],
+        rng: random.Random,
+    ) -> Reconciler:
+        options, clock = self._options, self._clock
+        return Reconciler(
+            client=self._client,
             listers=self._listers,
             consistency=consistency,
             dataplane=GatedDataPlane(options.namespace, options.images, options.core),
@@ -115,8 +143,8 @@ class EtcdStorageController:
             rollouts=self._rollouts,
             certifier=Certifier(
                 options.namespace,
-                Consumers(client, clock=clock, rng=rng),
-                Restarts(client, clock=clock, rng=rng),
+                Consumers(self._client, clock=clock, rng=rng),
+                Restarts(self._client, clock=clock, rng=rng),
                 self._served,
             ),
             metrics=metrics,
@@ -147,27 +175,61 @@ class EtcdStorageController:
     def run(self, stop: threading.Event) -> bool:
         """Work until `stop` is set, then close the client.
 
-        Returns False if a thread of ours died of itself before that, which ends it as well.
+        While another controller leads this one stands by, with its caches up to date: that costs
+        the watches, and lets it work from the moment on that the other one ends. Returns False if
+        a thread of ours died of itself, or the lease was lost, which ends it as well.
         """
         self._stop = stop
         self._factory.start()
         try:
             if self._await_sync():
                 _log.info("synced", workers=self._options.workers)
-                self._restore_rollouts()
-                self._start_keeper()
-                self._served.start()
-                self._work()
+                self._campaign()
+                self._watch_over()
         finally:
-            self._queue.shut_down()
-            if self._keeper:
-                self._keeper.stop(_KEEPER)
-            self._served.stop()
-            self._recorder.stop()
-            # Calls that still wait for an answer are cut now; their time to finish is over.
-            self._client.close()
-            self._factory.shutdown()
-        return not self._failed.is_set()
+            self._end()
+        return self._failure is None
+
+    def _campaign(self) -> None:
+        """Begin to work, as soon as no other controller does."""
+        if self._elector is None:
+            self._lead()
+        else:
+            self._elector.start(LeaderCallbacks(self._lead, self._lose, self._elector_died))
+
+    def _lead(self) -> None:
+        with self._beginning:
+            if self._stop.is_set():
+                return
+            self._restore_rollouts()
+            self._start_keeper()
+            self._served.start()
+            self._workers.start(self._options.workers, self._stop)
+
+    def _lose(self, why: str) -> None:
+        """Cut all that writes, before another controller may begin to, and end the program."""
+        self._client.close()
+        if self._keeper:
+            self._keeper.stop(0.0)
+        # At the end there is nothing to lose any more.
+        if not self._stop.is_set():
+            self.fail(f"the lease was lost: {why}")
+            _log.error("leadership_lost", error=why)
+
+    def _end(self) -> None:
+        """Let the workers end what they are at, cut all calls, and let another one lead."""
+        self._queue.shut_down()
+        with self._beginning:
+            self._workers.join(_DRAIN)
+        quiet = self._keeper.stop(_KEEPER) if self._keeper else True
+        self._served.stop()
+        self._recorder.stop()
+        # Calls that still wait for an answer are cut now; their time to finish is over.
+        self._client.close()
+        if self._elector:
+            quiet = self._workers.join(_RELEASE) and quiet
+            self._elector.stop(release=quiet, timeout=_RELEASE)
+        self._factory.shutdown()
 
     def _restore_rollouts(self) -> None:
         listers = self._listers
@@ -193,88 +255,50 @@ class EtcdStorageController:
                 _log.warning("waiting_for_lists", kinds=waiting, seconds=seconds)
         return False
 
-    def _work(self) -> None:
-        workers = [
-            threading.Thread(target=self._worker, name=f"worker-{n}", daemon=True)
-            for n in range(self._options.workers)
-        ]
-        for worker in workers:
-            worker.start()
+    def _watch_over(self) -> None:
         while not self._clock.wait(self._stop, LOOK):
             self._watchdog.look()
-        self._queue.shut_down()
-        deadline = self._clock.monotonic() + _DRAIN
-        for worker in workers:
-            worker.join(max(0.0, deadline - self._clock.monotonic()))
-
-    def _worker(self) -> None:
-        """Reconcile until the queue is shut down; a worker that breaks ends the program."""
-        try:
-            while self._process_next():
-                pass
-        except BaseException:  # noqa: BLE001 - nothing may end a worker unseen
-            self._fail()
-            _log.exception("worker_died")
 
     def _informer_died(self, informer: SharedIndexInformer, error: BaseException) -> None:
         """A cache that no longer moves would be acted on for ever: end the program instead."""
-        self._fail()
+        self.fail("an informer died")
         _log.error("informer_died", informer=repr(informer), error=repr(error))
 
     def _keeper_died(self, error: BaseException) -> None:
         """What it said last of every user would be believed for ever: end the program instead."""
-        self._fail()
+        self.fail("the keeper of the core's users died")
         _log.error("core_users_died", error=repr(error))
 
-    def _fail(self) -> None:
+    def _elector_died(self, error: BaseException) -> None:
+        """Nobody would renew the lease any more, or notice that it is over."""
+        self.fail("the leader election died")
+        _log.error("leader_election_died", exc_info=error)
+
+    def fail(self, why: str) -> None:
         """End the program with a failure; before any log line, which can fail too."""
-        self._failed.set()
+        self._failure = self._failure or why
         self._stop.set()
 
-    def _process_next(self) -> bool:
-        try:
-            name = self._queue.get()
-        except ShutDown:
-            return False
-        try:
-            # What is still queued at the stop is left to the next start: it is level triggered.
-            if not self._stop.is_set():
-                self._reconcile(name)
-        finally:
-            self._queue.done(name)
-        return True
+    @property
+    def live_checks(self) -> Mapping[str, Check]:
+        """What fails when only a new start can help."""
+        return {
+            "threads": lambda: self._failure,
+            "workers": self._workers.dead,
+            "informers": self._dead_informers,
+            "queue": self._workers.stuck,
+        }
 
-    def _reconcile(self, name: str) -> None:
-        with structlog.contextvars.bound_contextvars(storage=name):
-            try:
-                again = self._reconciler.reconcile(name)
-            except CacheBehind as behind:
-                # No failure, and so not counted as one: growing delays are for those.
-                _log.debug("cache_is_behind", kind=behind.resource.kind, waited=behind.waited)
-                self._queue.add_after(name, behind.again_after)
-                return
-            except Exception as error:  # noqa: BLE001 - whatever it is, the name comes back
-                self._retry(name, error)
-                return
-        self._queue.forget(name)
-        if again is not None:
-            self._queue.add_after(name, again)
+    @property
+    def ready_checks(self) -> Mapping[str, Check]:
+        """What fails while the controller does not work yet."""
+        return {"informers": self._unsynced_informers}
 
-    def _retry(self, name: str, error: Exception) -> None:
-        attempt = self._queue.num_requeues(name) + 1
-        self._queue.add_rate_limited(name)
-        if isinstance(error, ApiError) and is_stale(error):
-            tell = _log.debug if attempt < _LOUD else _log.warning
-            tell("cache_was_behind", attempt=attempt, error=str(error))
-        elif isinstance(error, ApiError | ConnectionFailed):
-            _log.warning("reconcile_failed", attempt=attempt, error=str(error))
-        else:
-            _log.error("reconcile_broke", attempt=attempt, exc_info=error)
-            self._record_unknown(name, error)
+    def _dead_informers(self) -> str | None:
+        informers = self._factory.informers()
+        dead = [f"{one!r}: {type(one.failure).__name__}" for one in informers if one.failure]
+        return ", ".join(dead) or None
 
-    def _record_unknown(self, name: str, error: Exception) -> None:
-        obj = self._listers.storages.find(name)
-        if obj is not None:
-            about = StorageReference(name, obj["metadata"]["uid"])
-            message = f"an error of the controller itself, see its log: {type(error).__name__}"
-            self._recorder.record(about, events.warning(events.ERR_UNKNOWN, message))
+    def _unsynced_informers(self) -> str | None:
+        behind = [repr(one) for one in self._factory.informers() if not one.has_synced()]
+        return f"not listed yet: {', '.join(behind)}" if behind else None

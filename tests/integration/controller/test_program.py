@@ -1,12 +1,14 @@
 """The program as an operator starts it: what it says when something is missing, how it ends."""
 
 import json
+import os
 import secrets
 import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -25,6 +27,7 @@ from tests.integration.controller.conftest import (
     Storages,
     core_ca,
     core_certs,
+    manifest,
 )
 from tests.support.eventually import eventually
 
@@ -113,10 +116,68 @@ def test_metrics_are_served_while_it_runs(
         'workqueue_depth{name="etcdstorage"}',
         'informer_queued_items{group="apps",name="etcdproxy-controller"',
         'rest_client_requests_total{code="200"',
+        'controller_runtime_reconcile_total{controller="etcdstorage",result="error"} 0.0',
+        "process_resident_memory_bytes ",
+        "# TYPE etcdproxy_storage_ready gauge",
         "# TYPE etcdproxy_certificate_seconds_left gauge",
     ):
         assert f"\n{series}" in told
     assert program.end(signal.SIGTERM)[0] == 0
+
+
+def test_health_is_told_and_readiness_only_with_the_caches(
+    programs: list[Program], control_plane: ControlPlane, crd: None, namespace: str
+) -> None:
+    (port, other) = ports.free(2)
+    given = (control_plane.kubeconfig, f"--namespace={namespace}")
+    program = _start(programs, *given, f"--metrics-bind-address=127.0.0.1:{port}")
+    program.await_word('"synced"')
+    for path in ("healthz", "livez", "readyz"):
+        assert _ask(port, path) == (200, "ok")
+    code, told = _ask(port, "livez?verbose")
+    assert (code, told.endswith("livez check passed\n")) == (200, True)
+    assert {f"[+]{name} ok" for name in ("workers", "informers", "queue")} <= {*told.split("\n")}
+    nobody = control_plane.kubeconfig_for("nobody")
+    waiting = _start(programs, nobody, f"--metrics-bind-address=127.0.0.1:{other}")
+    waiting.await_word("cannot list resource")
+    assert _ask(other, "livez") == (200, "ok")
+    code, told = _ask(other, "readyz")
+    assert (code, told.startswith("[-]informers failed: not listed yet: ")) == (503, True)
+    assert [one.end(signal.SIGTERM)[0] for one in (program, waiting)] == [0, 0]
+
+
+def _ask(port: int, path: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_a_server_that_stands_still_does_not_hold_the_stop(
+    programs: list[Program],
+    control_plane: ControlPlane,
+    storages: Storages,
+    core_credentials: None,
+    namespace: str,
+) -> None:
+    """Workers, the sender of events and the leader wait for answers that do not come."""
+    program = _start(programs, control_plane.kubeconfig, f"--namespace={namespace}")
+    program.await_word('"synced"')
+    many = [manifest(f"held-{n}", {}) for n in range(40)]
+    control_plane.kubectl(
+        "create", "-f", "-", stdin={"apiVersion": "v1", "kind": "List", "items": many}
+    )
+    program.await_word('"reconciled"')
+    pid = control_plane.apiserver.pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        code, seconds = program.end(signal.SIGTERM)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert (code, seconds < 10) == (0, True), program.lines
 
 
 def test_without_the_crd_it_waits_says_so_and_goes_on(

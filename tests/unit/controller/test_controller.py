@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
 from controller import controller as module
@@ -99,13 +100,14 @@ class World:
         self.controller._served.stop()  # Its queue would wait for the clock as well.
         self.reconciler = FakeReconciler()
         fake: Any = self.reconciler
-        self.controller._reconciler = fake
+        self.controller._workers._reconciler = fake
+        self.controller._workers._stop = self.controller._stop
         self.queue = self.controller._queue
         self.stop = self.controller._stop
 
     def process(self, name: str = "a") -> None:
         self.queue.add(name)
-        assert self.controller._process_next()
+        assert self.controller._workers.process_next()
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def test_a_failure_comes_back_with_growing_delay(
     world.reconciler.failure = failure
     delays = []
     for attempt in range(1, 4):
-        with capture_logs() as logs:
+        with capture_logs([merge_contextvars]) as logs:
             world.process()
         assert [(log["log_level"], log["event"], log["attempt"]) for log in logs] == [
             (*told, attempt)
@@ -158,7 +160,7 @@ def test_a_failure_comes_back_with_growing_delay(
 def test_a_cache_that_was_behind_ten_times_in_a_row_is_told_aloud(world: World) -> None:
     """Somebody's object that our cache never shows, or a server that is never content."""
     world.reconciler.failure = MODIFIED
-    with capture_logs() as logs:
+    with capture_logs([merge_contextvars]) as logs:
         for _ in range(11):
             world.process()
             world.clock.step_under(world.queue._lock, 6.0)
@@ -172,7 +174,7 @@ def test_a_storage_that_is_worth_another_look_gets_it(world: World) -> None:
     world.reconciler.again = 15.0
     world.queue.add_rate_limited("a")
     world.clock.step_under(world.queue._lock, 0.005)
-    assert world.controller._process_next()
+    assert world.controller._workers.process_next()
     world.clock.step_under(world.queue._lock, 14.9)
     assert len(world.queue) == 0
     world.clock.step_under(world.queue._lock, 0.1, waiters=0)
@@ -208,7 +210,7 @@ def test_a_failure_at_the_start_comes_back_behind_changes(world: World) -> None:
     world.reconciler.failure = ApiError(403, "Forbidden", "may not")
     world.queue.add("first", priority=LOW_PRIORITY)
     with capture_logs():
-        assert world.controller._process_next()
+        assert world.controller._workers.process_next()
     world.clock.step_under(world.queue._lock, 0.005)
     world.queue.add("changed")
     assert [world.queue.get(), world.queue.get()] == ["changed", "first"]
@@ -245,7 +247,7 @@ def test_a_name_whose_cache_is_behind_comes_back_by_itself(world: World) -> None
 def test_a_wait_for_a_cache_leaves_the_name_behind_changes(world: World) -> None:
     world.reconciler.failure = CacheBehind(SERVICES, waited=0.02)
     world.queue.add("first", priority=LOW_PRIORITY)
-    assert world.controller._process_next()
+    assert world.controller._workers.process_next()
     world.clock.step_under(world.queue._lock, 0.02)
     world.queue.add("changed")
     assert [world.queue.get(), world.queue.get()] == ["changed", "first"]
@@ -303,7 +305,7 @@ def test_a_watch_that_owes_us_a_write_is_replaced(
     consistency = world.controller._watchdog._consistency
     consistency.wrote_at("a", SERVICES, "11")
     with ThreadPoolExecutor(1) as pool, capture_logs():
-        work = pool.submit(world.controller._work)
+        work = pool.submit(world.controller._watch_over)
         try:
             for _ in range(4):
                 # That of the queue, and the one that is meant.
@@ -332,27 +334,28 @@ def test_after_the_stop_what_is_queued_is_left_for_the_next_start(world: World) 
     world.process()
     assert world.reconciler.names == []
     world.queue.shut_down()
-    assert not world.controller._process_next()
+    assert not world.controller._workers.process_next()
 
 
 def test_a_worker_that_breaks_ends_the_program(world: World) -> None:
     world.reconciler.failure = SystemExit()
     world.queue.add("a")
     with capture_logs() as logs:
-        world.controller._worker()
+        world.controller._workers._work(0)
     assert [log["event"] for log in logs] == ["worker_died"]
     assert world.stop.is_set()
-    assert world.controller._failed.is_set()
+    assert world.controller._failure
 
 
 def test_the_workers_end_with_the_stop_and_none_has_a_name_twice(world: World) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        work = pool.submit(world.controller._work)
-        for name in "abcabc":
-            world.queue.add(name)
-        eventually(lambda: len(world.queue) == 0)
-        world.stop.set()
-        work.result(timeout=5)
+    workers = world.controller._workers
+    workers.start(4, world.stop)
+    for name in "abcabc":
+        world.queue.add(name)
+    eventually(lambda: len(world.queue) == 0)
+    world.stop.set()
+    world.queue.shut_down()
+    assert workers.join(5.0)
     assert not [t.name for t in threading.enumerate() if t.name.startswith("worker-")]
     assert set(world.reconciler.names) == {"a", "b", "c"}
 
@@ -437,6 +440,22 @@ def test_from_the_first_list_to_deployed_and_ready(credentials: Running) -> None
         server.put(PODS, pod("p", storage="b", owner_uid=owner))
         credentials.await_reason("PodsReady", "Ready", "b")
         credentials.await_reason("NoPodReady", "Ready", "a")
+
+
+def test_every_write_is_told_once_in_a_line_of_its_reconcile(credentials: Running) -> None:
+    server = credentials.server
+    for name in ("a", "b"):
+        server.put(ETCD_STORAGES, etcd_storage(name))
+    with capture_logs([merge_contextvars]) as logs, running(credentials):
+        for name in ("a", "b"):
+            credentials.await_reason("EtcdProxyDeployed", name=name)
+        eventually(credentials.quiet)
+    lines = [log for log in logs if "key" in log and log["log_level"] != "debug"]
+    assert {log["event"] for log in lines} == {"reconciled"}
+    told = [write for log in lines for write in log["writes"]]
+    assert sorted(told) == sorted(w for w in server.writes if not w.startswith("create Event"))
+    about = {"uid", "resourceVersion", "worker", "attempt", "conditions"}
+    assert [about - log.keys() for log in lines] == [set()] * len(lines)
 
 
 def test_what_is_deleted_comes_back_at_once(credentials: Running) -> None:
@@ -559,7 +578,7 @@ def test_a_keeper_that_dies_ends_the_program_as_failed(world: World) -> None:
         world.controller._keeper_died(RuntimeError("a bug"))
     assert [log["event"] for log in logs] == ["core_users_died"]
     assert world.stop.is_set()
-    assert world.controller._failed.is_set()
+    assert world.controller._failure
 
 
 def test_a_stop_before_the_first_list_is_a_stop() -> None:
@@ -640,7 +659,7 @@ class Hanging(WatchServer):
 def test_a_stop_waits_for_calls_for_a_while_and_then_cuts_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert module._DRAIN + STOP_TIMEOUT < 10
+    assert module._DRAIN + module._KEEPER + module._RELEASE + STOP_TIMEOUT < 10
     monkeypatch.setattr(module, "_DRAIN", 0.05)
     found = Running()
     server = found.server = Hanging()
@@ -684,7 +703,31 @@ def test_a_cache_that_stalls_is_mended_and_the_storage_goes_on(
     assert len(server.writes) == len(set(server.writes)) + 1  # the second status of b
 
 
-def test_queue_informers_and_certificates_have_metrics_in_the_registry(world: World) -> None:
+def test_the_checks_name_what_is_dead_or_not_ready(world: World) -> None:
+    controller = world.controller
+
+    def live() -> dict[str, str]:
+        return {name: why for name, check in controller.live_checks.items() if (why := check())}
+
+    assert live() == {}
+    assert {"threads", "workers", "informers", "queue"} <= controller.live_checks.keys()
+    (check,) = controller.ready_checks.values()
+    behind = check()
+    assert behind is not None
+    assert "etcdstorages" in behind
+    for informer in controller._factory.informers():
+        informer._queue.replace([], "1")
+        informer._queue.pop(lambda *_: None, 0.0)
+    assert check() is None
+    informer = controller._factory.informers()[0]
+    informer._failures.append(RuntimeError("a private detail"))
+    assert live() == {"informers": f"{informer!r}: RuntimeError"}
+    controller.fail("worker-1 died")
+    controller.fail("another died of that")
+    assert live()["threads"] == "worker-1 died"
+
+
+def test_all_parts_have_metrics_in_the_registry(world: World) -> None:
     world.queue.add("a")
     told = {family.name: family for family in world.registry.collect()}
     (depth,) = told["workqueue_depth"].samples
@@ -692,4 +735,6 @@ def test_queue_informers_and_certificates_have_metrics_in_the_registry(world: Wo
     queued = told["informer_queued_items"].samples
     assert {sample.labels["name"] for sample in queued} == {"etcdproxy-controller"}
     assert "etcdstorages" in {sample.labels["resource"] for sample in queued}
-    assert "etcdproxy_certificate_seconds_left" in told
+    (workers,) = told["controller_runtime_max_concurrent_reconciles"].samples
+    assert (workers.labels, workers.value) == ({"controller": "etcdstorage"}, options().workers)
+    assert {"etcdproxy_certificate_seconds_left", "etcdproxy_storage_ready"} <= told.keys()

@@ -135,7 +135,11 @@ def test_an_event_that_the_server_has_forgotten_is_written_anew(
 
 @pytest.mark.parametrize(
     "failure",
-    [ApiError(403, "Forbidden", "no"), ConnectionFailed("https://server", "refused")],
+    [
+        ApiError(403, "Forbidden", "no"),
+        ConnectionFailed("https://server", "refused"),
+        KeyError("an error of our own"),
+    ],
 )
 def test_a_failing_server_harms_nothing(failure: Exception) -> None:
     class Failing(MemoryServer):
@@ -151,8 +155,8 @@ def test_a_failing_server_harms_nothing(failure: Exception) -> None:
     with capture_logs() as logs:
         recorder.record(STORAGE, normal("A", "m"))
         flush(recorder)
-    assert [(log["event"], log["storage"], log["reason"]) for log in logs] == [
-        ("event_not_sent", "etcd-name", "A")
+    assert [(log["event"], log["key"], log["reason"]) for log in logs] == [
+        ("event_broke" if isinstance(failure, KeyError) else "event_not_sent", "etcd-name", "A")
     ]
     server.broken = False
     recorder.record(STORAGE, normal("A", "m"))

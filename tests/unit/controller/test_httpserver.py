@@ -11,14 +11,22 @@ import pytest
 from prometheus_client import CollectorRegistry, Gauge
 from structlog.testing import capture_logs
 
-from controller.httpserver import AT_ONCE, PATIENCE, HttpServer, Page, Pages, metrics_page
+from controller.httpserver import (
+    AT_ONCE,
+    PATIENCE,
+    HttpServer,
+    Page,
+    Pages,
+    Request,
+    metrics_page,
+)
 from tests.support.clock import FakeClock
 from tests.support.eventually import eventually
 
 TEXT = Page("text/plain; charset=utf-8", b"fine")
 
 
-def broken(_: str) -> Page:
+def broken(_: Request) -> Page:
     raise KeyError("a bug")
 
 

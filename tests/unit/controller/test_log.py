@@ -1,5 +1,6 @@
 """Logs: one line per fact, no secrets of a traceback's frames."""
 
+import base64
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -71,6 +72,23 @@ def test_a_key_in_a_frame_never_gets_into_a_traceback(
     assert "secrets" not in err.replace('secrets["key.pem"]', "")
 
 
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("form", ["PEM", "base64", "cut off"])
+def test_a_key_that_an_exception_quotes_is_taken_out(
+    key: str, format_: str, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    encoded = base64.b64encode(key.encode()).decode()
+    quoted = {"PEM": key, "base64": encoded, "cut off": key[:100]}[form]
+    configure_logging("debug", format_)
+    log_error(structlog.get_logger("test"), ValueError(f'wrong: {quoted}" (so it is)'))
+    err = capsys.readouterr().err
+    assert "wrong: (a key)" in err
+    assert [line for line in quoted.split() if len(line) > 20 and line in err] == []
+    assert "(so it is)" in err
+    if format_ == "json":
+        assert json.loads(err)["event"] == "broke"
+
+
 def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "json")
     log = structlog.get_logger("test")
@@ -89,12 +107,12 @@ def test_json_is_one_object_a_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_is_bound_to_a_reconcile_is_on_its_lines(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info", "json")
-    with structlog.contextvars.bound_contextvars(storage="a"):
+    with structlog.contextvars.bound_contextvars(key="a"):
         structlog.get_logger("test").info("inside")
     structlog.get_logger("test").info("outside")
     inside, outside = (json.loads(line) for line in capsys.readouterr().err.splitlines())
-    assert inside["storage"] == "a"
-    assert "storage" not in outside
+    assert inside["key"] == "a"
+    assert "key" not in outside
 
 
 @pytest.mark.parametrize("level", LEVELS)

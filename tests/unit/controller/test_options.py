@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from controller.dataplane import CoreEtcd, Images, UserSecrets
+from controller.leaderelection import LeaderElectionConfig
 from controller.options import (
     DEFAULT_GATE_IMAGE,
     DEFAULT_PROXY_IMAGE,
@@ -56,6 +57,7 @@ def test_the_defaults() -> None:
         resync_period=600.0,
         reserved_names=frozenset({"registry", "root"}),
         require_tls=False,
+        leader_election=LeaderElectionConfig(15.0, 10.0, 2.0),
         metrics_bind_address=("", 8080),
         log_level="info",
         log_format=log_format,
@@ -83,6 +85,9 @@ def test_every_flag() -> None:
             *("--resync-period", "1h30m"),
             *("--reserved-names", "kube, default,,registry"),
             "--require-tls",
+            *("--leader-elect-lease-duration", "1m"),
+            *("--leader-elect-renew-deadline", "40s"),
+            *("--leader-elect-retry-period", "500ms"),
             *("--metrics-bind-address", "[::1]:9090"),
             *("--log-level", "debug"),
             *("--log-format", "json"),
@@ -103,6 +108,7 @@ def test_every_flag() -> None:
         resync_period=5400.0,
         reserved_names=frozenset({"registry", "root", "kube", "default"}),
         require_tls=True,
+        leader_election=LeaderElectionConfig(60.0, 40.0, 0.5),
         metrics_bind_address=("::1", 9090),
         log_level="debug",
         log_format="json",
@@ -163,6 +169,24 @@ def test_users_need_a_core_with_tls(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             parse_options([*urls, *flags], environment={})
         assert "have to be https" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "elects"),
+    [
+        ([], True),
+        (["--leader-elect"], True),
+        (["--leader-elect=true"], True),
+        (["--leader-elect=false"], False),
+        (["--leader-elect=0"], False),
+        (["--leader-elect", "--require-tls"], True),
+    ],
+)
+def test_an_election_is_held_unless_told_otherwise(
+    given: list[str],
+    elects: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    assert (parse(*given).leader_election is not None) == elects
 
 
 def test_no_resync() -> None:
@@ -238,6 +262,14 @@ WRONG = [
     (["--resync-period", "-1s"], "--resync-period"),
     (["--resync-period", "9999999999999999h"], "--resync-period"),
     (["--reserved-names", "a,B"], "--reserved-names"),
+    (["--leader-elect=maybe"], "--leader-elect"),
+    (["--leader-elect-lease-duration", "10s"], "--leader-elect-lease-duration"),
+    (["--leader-elect-lease-duration", "48h"], "--leader-elect-lease-duration"),
+    (["--leader-elect-renew-deadline", "15s"], "--leader-elect-lease-duration"),
+    (["--leader-elect-renew-deadline", "2.4s"], "--leader-elect-renew-deadline"),
+    (["--leader-elect-retry-period", "9s"], "--leader-elect-renew-deadline"),
+    (["--leader-elect-retry-period", "0"], "--leader-elect-retry-period"),
+    (["--leader-elect-retry-period", "2"], "--leader-elect-retry-period"),
     (["--log-level", "verbose"], "--log-level"),
     (["--log-format", "xml"], "--log-format"),
     (["--etcd-core-u", "https://a"], "--etcd-core-u"),  # no abbreviations

@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
+from controller.api.conditions import Problem
 from controller.api.storage import read_storage
 from controller.certificates import Found, look
 from controller.certifier import Carried
 from controller.certstatus import PATIENCE, Certified
+from controller.changes import collected
 from controller.consistency import CacheBehind, ConsistencyStore
 from controller.events import Event, Subject
 from controller.reporting import Reporter
@@ -62,10 +64,26 @@ def test_a_gate_that_is_behind_is_looked_at_again_when_it_is_late() -> None:
         certified = Certified(seen, Carried(served=gates))
         return reporter.report(storage, Observed(None, pods=(pod("a"),), certified=certified))
 
-    behind = Seen(1, NOW, frozenset(), 0.0)
+    behind = Seen(1, NOW, frozenset(), seen.clients, 0.0)
     assert report() is None
     assert report(behind) == PATIENCE.total_seconds()
     now += PATIENCE - timedelta(seconds=1)
     assert report(behind) == 1
     now += timedelta(seconds=1)
     assert report(behind) is None
+
+
+def test_the_line_about_it_tells_the_conditions_and_what_the_trouble_is() -> None:
+    server, told = MemoryServer(), Told()
+    consistency = ConsistencyStore(server.listers().written(), FakeClock())
+    reporter = Reporter(server.client, consistency, told, lambda: NOW)
+    server.put(ETCD_STORAGES, etcd_storage())
+    with collected() as changes:
+        for problem in (Problem("NameConflict", "the name is taken"), None):
+            storage = read_storage(server.peek(ETCD_STORAGES, NAME))
+            reporter.report(storage, Observed(problem, served=True, endpoint="http://e"))
+            assert ("trouble" in changes.conditions) == bool(problem)
+            if problem:
+                assert changes.conditions["deployed"] == "False/NameConflict"
+                assert changes.conditions["trouble"] == "the name is taken"
+    assert changes.writes == [STATUS, STATUS]

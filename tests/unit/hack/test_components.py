@@ -40,12 +40,14 @@ def test_every_flag_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     stamped = Component(
         "example", "example.org/tool", EXAMPLE.packages, version_package="example.org/v"
     )
-    keys = [EXAMPLE.key, stamped.key]
+    tagged = Component("example", "example.org/tool", EXAMPLE.packages, tags="small")
+    assert tagged.flags == (*EXAMPLE.flags, "-tags=small")
+    keys = [EXAMPLE.key, stamped.key, tagged.key]
     monkeypatch.setattr(components, "BUILD_FLAGS", ("-race",))
     keys.append(EXAMPLE.key)
     monkeypatch.setattr(components, "BUILD_ENVIRONMENT", {"CGO_ENABLED": "1"})
     keys.append(EXAMPLE.key)
-    assert len(set(keys)) == 4
+    assert len(set(keys)) == 5
 
 
 def test_kubernetes_is_told_its_version() -> None:
