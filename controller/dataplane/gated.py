@@ -6,7 +6,7 @@ user to that prefix, and the client names the keys in full.
 
 from dataclasses import dataclass
 
-from controller.api.storage import EtcdStorage
+from controller.api.storage import DELETE, RETAIN, EtcdStorage
 from controller.dataplane.core import CoreEtcd
 from controller.dataplane.exposure import PORT, disruption_budget, network_policy, service
 from controller.dataplane.interface import Desired, Facts, Json
@@ -40,8 +40,8 @@ class GatedDataPlane:
     def unsupported(self, storage: EtcdStorage) -> str | None:
         if storage.mode not in {"Proxy", "Direct"}:
             return f"there is no mode {storage.mode}, only Proxy and Direct"
-        if storage.reclaim_policy != "Retain":
-            return "reclaimPolicy Delete is not carried out by this version, only Retain is"
+        if storage.reclaim_policy not in {RETAIN, DELETE}:
+            return f"there is no reclaimPolicy {storage.reclaim_policy}, only Retain and Delete"
         return None
 
     def _replica_set(self, storage: EtcdStorage, facts: Facts) -> Json:

@@ -1,5 +1,6 @@
 """A client of etcd in this process, for calls that are worth less than the start of an etcdctl."""
 
+from collections.abc import Sequence
 from typing import Self
 
 from controller.core import Access
@@ -13,9 +14,15 @@ MESSAGES = define(
     {
         "PutRequest": ("bytes key 1", "bytes value 2"),
         "PutResponse": (),
+        "RequestOp": ("PutRequest request_put 2",),
+        "TxnRequest": ("repeated RequestOp success 2",),
+        "TxnResponse": (),
         "RangeRequest": ("bytes key 1", "bytes range_end 2"),
         "KeyValue": ("bytes key 1", "bytes value 5"),
         "RangeResponse": ("repeated KeyValue kvs 2",),
+        "LeaseRevokeRequest": ("int64 ID 1",),
+        "WatchCreateRequest": ("bytes key 1", "int64 start_revision 3"),
+        "WatchRequest": ("WatchCreateRequest create_request 1",),
     }
 )
 """What is used of them, with etcd's own field numbers."""
@@ -36,6 +43,12 @@ class KeyValue:
     def put(self, key: str, value: bytes) -> None:
         request = MESSAGES["PutRequest"](key=key.encode(), value=value)
         self._connection.call("KV/Put", request, MESSAGES["PutResponse"])
+
+    def put_all(self, keys: Sequence[str], value: bytes) -> None:
+        """Give all these keys one value, at one revision; etcd takes 128 at once."""
+        puts = [{"request_put": {"key": key.encode(), "value": value}} for key in keys]
+        request = MESSAGES["TxnRequest"](success=puts)
+        self._connection.call("KV/Txn", request, MESSAGES["TxnResponse"])
 
     def get(self, key: str) -> bytes | None:
         """Return the value, as of now; None if there is no such key."""

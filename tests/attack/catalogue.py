@@ -50,6 +50,7 @@ ATTACKS: Mapping[str, Attack] = {
     "compression bombs": malformed.compressed,
     "messages in pieces": malformed.pieces,
     "deeply nested transactions": malformed.deep_transactions,
+    "transactions that read again and again": malformed.reading_transactions,
     "very broad transactions": malformed.broad_transactions,
     "an operation that is none": malformed.empty_operation,
     "odd paths": transport.paths,

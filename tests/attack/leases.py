@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from tests.attack.scene import Scene, describe, refused
+from tests.support.etcdmessages import varint
 from tests.support.etcdrpc import OK, frame
 
 GRANT = "/etcdserverpb.Lease/LeaseGrant"
@@ -146,30 +147,22 @@ def attach(scene: Scene) -> None:
 
 def _disguises() -> Iterator[tuple[str, bytes]]:
     """Yield bodies that a careless guard takes for a short lease without a number."""
-    chosen = _varint(1 << 3) + b"\x3c" + _varint(2 << 3) + _varint(CHOSEN)
-    yield "number first", frame(_varint(2 << 3) + _varint(CHOSEN) + b"\x08\x3c")
-    yield "number by a long tag", frame(b"\x08\x3c\x90\x80\x00" + _varint(CHOSEN))
+    chosen = varint(1 << 3) + b"\x3c" + varint(2 << 3) + varint(CHOSEN)
+    yield "number first", frame(varint(2 << 3) + varint(CHOSEN) + b"\x08\x3c")
+    yield "number by a long tag", frame(b"\x08\x3c\x90\x80\x00" + varint(CHOSEN))
     yield "life by a long tag", frame(b"\x88\x80\x00\xff\xff\xff\xff\x7f")
-    yield "life twice", frame(b"\x08\x3c\x08" + _varint(9_000_000_000))
-    yield "overlong life", frame(b"\x08" + b"\xbc" + b"\x80" * 8 + b"\x00\x10" + _varint(CHOSEN))
+    yield "life twice", frame(b"\x08\x3c\x08" + varint(9_000_000_000))
+    yield "overlong life", frame(b"\x08" + b"\xbc" + b"\x80" * 8 + b"\x00\x10" + varint(CHOSEN))
     yield "number after an unknown field", frame(b"\x08\x3c\x1a\x01x" + chosen)
     yield "number after a group", frame(b"\x08\x3c\x1b\x1c" + chosen)
-    yield "packed number", frame(b"\x08\x3c\x12" + b"\x04" + _varint(CHOSEN))
+    yield "packed number", frame(b"\x08\x3c\x12" + b"\x04" + varint(CHOSEN))
     yield "compressed flag", frame(chosen, compressed=1)
     yield "odd flag", frame(chosen, compressed=0xFF)
     yield "short length", b"\0\0\0\0\x02" + chosen
     yield "two messages", frame(b"\x08\x3c") + frame(chosen)
     yield "empty message first", frame(b"") + frame(chosen)
-    yield "giant", frame(b"\x08\x3c" + b"\x1a" + _varint(2**20) + bytes(2**20))
+    yield "giant", frame(b"\x08\x3c" + b"\x1a" + varint(2**20) + bytes(2**20))
     yield "giant length", b"\0\xff\xff\xff\xff\x08\x3c"
     yield "half a message", frame(chosen)[:-1]
     yield "no message", b""
     yield "nothing but a prefix", b"\0\0\0"
-
-
-def _varint(value: int) -> bytes:
-    encoded = b""
-    while value > 0x7F:
-        encoded += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return encoded + bytes([value])

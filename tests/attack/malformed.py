@@ -1,10 +1,13 @@
 """Attacks by messages that no client library makes: malformed, giant, deep, in pieces."""
 
 import gzip
+from collections.abc import Iterator
+from typing import Any
 
 from tests.attack.keys import PUT, RANGE, TXN, WATCH
 from tests.attack.scene import Scene, blind, refused
-from tests.support.etcdrpc import Answer, Connection, Endpoint, frame
+from tests.support.etcdmessages import field, varint
+from tests.support.etcdrpc import OK, Answer, Connection, Endpoint, frame
 
 LARGEST = 2 * 2**20
 """Bytes. etcd takes requests of 1.5 MiB and a little more."""
@@ -56,9 +59,47 @@ def pieces(scene: Scene) -> None:
 
 
 def deep_transactions(scene: Scene) -> None:
-    """Transactions nested a thousand and ten thousand times."""
-    for depth in (100, 1_000, 10_000):
-        scene.attempt(TXN, nested(depth))
+    """Transactions inside a transaction, up to ten thousand deep."""
+    for depth in (2, 3, 100, 1_000, 10_000):
+        refused(scene.attempt(TXN, nested(depth)))
+
+
+def reading_transactions(scene: Scene) -> None:
+    """Transactions of a few kilobytes that read a large value very often.
+
+    Smaller than they could be: the answers would not be less than the core's memory.
+    """
+    key = scene.key(b"large")
+    assert scene.call(PUT, key=key, value=bytes(100_000)).code == OK
+    read = {"request_range": {"key": key}}
+    listing = {"request_range": {"key": key, "range_end": key + b"\0"}}
+    many = {"request_txn": {"success": [read] * 8}}
+    compare = {"key": key, "range_end": key + b"\0", "result": 3, "target": 0, "version": 0}
+    attempts: tuple[dict[str, Any], ...] = (
+        *({"success": [many] * 8}, {"success": [read] * 100}, {"success": [listing] * 10}),
+        {"compare": [compare] * 10, "success": [read] * 17},
+        {"failure": [read] * 17},
+        {"success": [{"request_txn": {"compare": [compare], "success": [read]}}]},
+    )
+    bodies = [frame(scene.make("TxnRequest", **fields)) for fields in attempts]
+    ranges = b"".join(field(2, field(1, field(1, key))) for _ in range(64))
+    with scene.connect() as connection:
+        for body in (*bodies, *_disguised(ranges)):
+            for headers in ((), (("grpc-encoding", "gzip"),)):
+                refused(_answer(connection, TXN, body, *headers))
+    scene.clear()
+
+
+def _disguised(message: bytes) -> Iterator[bytes]:
+    """Yield bodies that a careless guard takes for an innocent transaction."""
+    yield frame(gzip.compress(message), compressed=1)
+    yield frame(message, compressed=1)
+    yield frame(b"") + frame(message)
+    yield frame(message.replace(b"\x12", b"\x92\x80\x00", 1))
+    yield frame(field(9, b"unknown") + message)
+    yield frame(field(9, 2**63) + message)
+    yield frame(b"\x4b" + message + b"\x4c")
+    yield frame(b"\x49" + bytes(8) + b"\x4d" + bytes(4) + message)
 
 
 def broad_transactions(scene: Scene) -> None:
@@ -68,7 +109,7 @@ def broad_transactions(scene: Scene) -> None:
 
 
 def empty_operation(scene: Scene) -> None:
-    """A transaction with an operation that is none, which ends a grpc-proxy: the tenant's own."""
+    """A transaction with an operation that is none, which would end a grpc-proxy."""
     for branch in ("success", "failure"):
         message = scene.make("TxnRequest", **{branch: [{}]})
         refused(scene.attempt(TXN, message))
@@ -81,20 +122,12 @@ def nested(depth: int) -> bytes:
     heads: list[bytes] = []
     size = 0
     for _ in range(depth):
-        operation = b"\x22" + _varint(size)
+        operation = b"\x22" + varint(size)
         size += len(operation)
-        success = b"\x12" + _varint(size)
+        success = b"\x12" + varint(size)
         size += len(success)
         heads.append(success + operation)
     return b"".join(reversed(heads))
-
-
-def _varint(value: int) -> bytes:
-    encoded = b""
-    while value > 0x7F:
-        encoded += bytes([value & 0x7F | 0x80])
-        value >>= 7
-    return encoded + bytes([value])
 
 
 def _answer(connection: Connection, path: str, body: bytes, *headers: tuple[str, str]) -> Answer:

@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from tests.attack.keys import RANGE, WATCH
 from tests.attack.scene import Scene, blind, describe, refused, together, works
-from tests.support.etcdrpc import Connection, raw
+from tests.support.etcdrpc import OK, UNIMPLEMENTED, Connection, raw
 
 SNAPSHOT = "/etcdserverpb.Maintenance/Snapshot"
 
@@ -33,6 +33,16 @@ GATEWAY = (
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
 )
 """What etcd, grpc-proxy and Envoy serve by HTTP somewhere."""
+
+SMUGGLED = (
+    *(("content-length", "1"), ("content-length", "99999"), ("transfer-encoding", "chunked")),
+    *(("connection", "close"), ("upgrade", "h2c"), ("te", "gzip")),
+    *(("x\r\ny", "z"), ("x", f"y\r\n:path: {SNAPSHOT}"), (":path", RANGE + "\r\nx: y")),
+    (":status", "200"),
+)
+"""What would end a request for one side only, or say another one after it."""
+MEANINGLESS = (("host", "admin"), ("expect", "100-continue"), (":scheme", "file"))
+"""What says nothing to the gate, which so lets it through with an own read."""
 
 REFLECTION = (
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
@@ -136,19 +146,19 @@ def reflection(scene: Scene) -> None:
 
 
 def smuggling(scene: Scene) -> None:
-    """Headers that end a request early for one side only."""
-    message = scene.make("RangeRequest", key=b"\0", range_end=b"\0")
-    tricks = (
-        *(("content-length", "1"), ("content-length", "99999"), ("transfer-encoding", "chunked")),
-        *(("connection", "close"), ("upgrade", "h2c"), ("te", "gzip"), ("host", "admin")),
-        *(("x\r\ny", "z"), ("x", f"y\r\n:path: {SNAPSHOT}"), (":path", RANGE + "\r\nx: y")),
-        *((":scheme", "file"), (":status", "200"), ("expect", "100-continue")),
-    )
+    """Headers that end a request early for one side only, or are none in HTTP/2."""
+    own = scene.make("RangeRequest", key=scene.key(b"k"))
 
     def attack(header: tuple[str, str]) -> None:
-        scene.attempt(RANGE, message, header)
+        refused(scene.attempt(RANGE, own, header))
 
-    together(attack, tricks)
+    together(attack, SMUGGLED)
+    with scene.connect() as connection:
+        for header in MEANINGLESS:
+            answer = connection.call(RANGE, own, headers=[header])
+            assert answer.code == OK, f"{header}: {describe(answer)}"
+            refused(connection.call(SNAPSHOT, b"", headers=[header]), UNIMPLEMENTED)
+    _still_served(scene)
 
 
 def rapid_resets(scene: Scene) -> None:

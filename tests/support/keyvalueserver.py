@@ -1,4 +1,4 @@
-"""The two calls Put and Range of etcd, of keys in this process."""
+"""Put and Range of etcd, of keys in this process; leases that do not exist, and quiet watches."""
 
 from collections.abc import Iterator
 from concurrent import futures
@@ -30,6 +30,15 @@ class KeyValueServer:
         found = [value for key, value in self.keys.items() if request.key <= key < end]
         return MESSAGES["RangeResponse"](kvs=[{"value": value} for value in found])
 
+    def revoke(self, _: bytes, context: grpc.ServicerContext) -> bytes:
+        self._take(context)
+        context.abort(grpc.StatusCode.NOT_FOUND, "requested lease not found")
+
+    def watch(self, requests: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+        self._take(context)
+        for _ in requests:
+            yield b"created"
+
     def _take(self, context: grpc.ServicerContext) -> None:
         self.calls += 1
         if self.refusal:
@@ -46,8 +55,16 @@ def serving() -> Iterator[KeyValueServer]:
     }
     with futures.ThreadPoolExecutor(1) as pool:
         server = grpc.server(pool)
-        handler = grpc.method_handlers_generic_handler("etcdserverpb.KV", methods)
-        server.add_generic_rpc_handlers((handler,))
+        services = {
+            "KV": methods,
+            "Lease": {"LeaseRevoke": grpc.unary_unary_rpc_method_handler(kept.revoke)},
+            "Watch": {"Watch": grpc.stream_stream_rpc_method_handler(kept.watch)},
+        }
+        handlers = [
+            grpc.method_handlers_generic_handler(f"etcdserverpb.{name}", each)
+            for name, each in services.items()
+        ]
+        server.add_generic_rpc_handlers(handlers)
         kept.url = f"http://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         server.start()
         try:

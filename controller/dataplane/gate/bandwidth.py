@@ -16,9 +16,8 @@ def http_filter() -> Json:
 
 
 def on_route() -> Json:
-    """Return the fields that a route has whose answers list; each has a bucket of its own."""
-    config = _config(enable_mode="RESPONSE", limit_kbps=limits.LISTED_KIB)
-    return {"typed_per_filter_config": {BANDWIDTH: config}}
+    """Return the filter of a route whose answers list; each has a bucket of its own."""
+    return {BANDWIDTH: _config(enable_mode="RESPONSE", limit_kbps=limits.LISTED_KIB)}
 
 
 def _config(**fields: str | int) -> Json:

@@ -6,12 +6,11 @@ stays in the core's memory for as long as was asked for.
 
 from typing import Final
 
-from controller.dataplane.gate import limits
+from controller.dataplane.gate import bodies, limits
 from controller.dataplane.gate.model import Json, typed
 
-LUA: Final = "envoy.filters.http.lua"
+GUARD: Final = "lease-grant"
 RATE_LIMIT: Final = "envoy.filters.http.local_ratelimit"
-BUFFER: Final = "envoy.filters.http.buffer"
 
 REFUSAL: Final = (
     f"grant leases without an ID of your own and for at most {limits.LEASE_TTL} seconds:"
@@ -19,13 +18,9 @@ REFUSAL: Final = (
 )
 """The message of the PermissionDenied that a client gets."""
 
-_BUFFER: Final = "envoy.extensions.filters.http.buffer.v3.Buffer"
-_BOUND: Final = {"max_request_bytes": limits.LEASE_GRANT_BYTES}
-_GUARD: Final = "lease-grant"
-
 # One gRPC frame: a byte that says "not compressed", four bytes of length; then at most field 1,
 # a varint of up to three bytes. The body is whole here: the buffer filter saw to that.
-_SCRIPT: Final = f"""
+SCRIPT: Final = f"""
 local function lawful(body)
   local size = body:length()
   if size < 5 or size > 9 then return false end
@@ -52,39 +47,20 @@ end
 """
 
 
-def filters() -> list[Json]:
-    """Return the HTTP filters that `on_route` switches on; elsewhere they do nothing."""
-    return [
-        {"name": RATE_LIMIT, "typed_config": _rate_limit()},
-        # It bounds what the script waits for: a route's own limit does not count there.
-        {"name": BUFFER, "disabled": True, "typed_config": typed(_BUFFER, **_BOUND)},
-        {
-            "name": LUA,
-            "typed_config": typed(
-                "envoy.extensions.filters.http.lua.v3.Lua",
-                source_codes={_GUARD: {"inline_string": _SCRIPT}},
-            ),
-        },
-    ]
+def rate_limit() -> Json:
+    """Return the HTTP filter that `on_route` switches on; elsewhere it does nothing."""
+    return {"name": RATE_LIMIT, "typed_config": _rate_limit()}
 
 
 def on_route() -> Json:
-    """Return the fields that a route of LeaseGrant has beyond others."""
-    return {
-        "typed_per_filter_config": {
-            RATE_LIMIT: _rate_limit(
-                token_bucket={
-                    "max_tokens": limits.LEASE_GRANTS_BURST,
-                    "tokens_per_fill": limits.LEASE_GRANTS_PER_SECOND,
-                    "fill_interval": "1s",
-                },
-                filter_enabled=_ALWAYS,
-                filter_enforced=_ALWAYS,
-            ),
-            BUFFER: typed(f"{_BUFFER}PerRoute", buffer=_BOUND),
-            LUA: typed("envoy.extensions.filters.http.lua.v3.LuaPerRoute", name=_GUARD),
-        },
+    """Return the filters that a route of LeaseGrant has beyond others."""
+    bucket = {
+        "max_tokens": limits.LEASE_GRANTS_BURST,
+        "tokens_per_fill": limits.LEASE_GRANTS_PER_SECOND,
+        "fill_interval": "1s",
     }
+    rate = _rate_limit(token_bucket=bucket, filter_enabled=_ALWAYS, filter_enforced=_ALWAYS)
+    return {RATE_LIMIT: rate, **bodies.on_route(GUARD, limits.LEASE_GRANT_BYTES)}
 
 
 _ALWAYS: Final = {"default_value": {"numerator": 100}}

@@ -21,11 +21,12 @@ UPSTREAM_CONNECTIONS: Final = 64
 """Of one gate to the core. One per member and worker carries everything."""
 
 WRITES: Final = 16
-"""Calls that change keys or grant leases, at once towards the core; the others wait. The core
-writes what waits for the disk together, so more make a tenant's own writes little faster, and
+"""Calls that change keys or leases, at once towards the core; the others wait. The core writes
+what waits for the disk together, so more make a tenant's own writes little faster, and
 everybody's slower: 512 of one tenant's and 32 lists of 10 MB made another's p99 twentyfold."""
 READS: Final = 4
-"""Range calls, the same. The core holds each answer as a whole: these bound its memory."""
+"""Calls that only read, the same. The core holds each answer as a whole: with what transactions
+may read, these bound its memory."""
 WAITING: Final = 2048
 """Of each of the two kinds, in the gate: three API servers with 600 requests each, the most that
 they take, fit one pod."""
@@ -111,3 +112,14 @@ LEASE_GRANTS_BURST: Final = 120
 """For an API server that starts, or many bare clients at once."""
 LEASE_GRANT_BYTES: Final = 1024
 """Of a request to grant a lease that are held to be looked at; a lawful one has at most 9."""
+
+TXN_BYTES: Final = (2 << 20) + 5
+"""Of a transaction that are held to be looked at: what etcd reads of a request
+(--max-request-bytes, 1.5 MiB, and 512 KiB for gRPC), and the frame around it."""
+TXN_FIELDS: Final = 4096
+"""Of its comparisons, operations and Ranges. etcd takes 128 of each of its lists, which have five
+fields or fewer each (--max-txn-ops)."""
+TXN_READS: Final = 16
+"""Ranges of both branches. An API server reads one key, where what it compares has changed."""
+TXN_LISTS: Final = 2
+"""Of these and of the comparisons, over several keys. etcd's own mutex has one in each branch."""

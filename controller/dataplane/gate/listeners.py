@@ -2,7 +2,15 @@
 
 from typing import Final
 
-from controller.dataplane.gate import bandwidth, leases, limits, routes, stats
+from controller.dataplane.gate import (
+    bandwidth,
+    bodies,
+    leases,
+    limits,
+    routes,
+    stats,
+    transactions,
+)
 from controller.dataplane.gate.methods import allowed
 from controller.dataplane.gate.model import EGRESS, INGRESS, Gate, Json, socket_address, typed
 from controller.dataplane.gate.tls import towards_clients
@@ -19,6 +27,11 @@ STRIPPED: Final = (
 )
 """Headers of a client that mean something to the core, and must not."""
 
+_SCRIPTS: Final = {
+    leases.GUARD: leases.SCRIPT,
+    transactions.GUARD: transactions.SCRIPT,
+}
+
 _ROUTER: Final = {
     "name": "envoy.filters.http.router",
     "typed_config": typed(
@@ -33,7 +46,8 @@ def ingress(gate: Gate) -> Json:
     filters = [
         stats.per_method(allowed(gate)),
         bandwidth.http_filter(),
-        *leases.filters(),
+        leases.rate_limit(),
+        *bodies.filters(_SCRIPTS),
         _ROUTER,
     ]
     manager = _manager(INGRESS, [routes.of_clients(gate)], filters)

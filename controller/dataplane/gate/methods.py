@@ -14,15 +14,13 @@
 
 Calls that make work for the core wait for their turn in the gate, writes and reads each in a
 queue of their own, so that one tenant's do not pile up before everybody in the core. Calls that
-are open for long, or cost nothing, do not wait.
+are open for long do not wait, nor does `Status`, whose answer the core has at hand.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 from controller.dataplane.gate.model import READS, WRITES, Gate
-
-LEASE_GRANT: Final = "LeaseGrant"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +35,7 @@ class Method:
     queue: str = ""
     """The cluster in which it waits for its turn, if it does."""
     lists: bool = False
-    """Whether an answer may hold any number of values."""
+    """Whether an answer may hold any number of keys."""
 
     @property
     def path(self) -> str:
@@ -47,14 +45,16 @@ class Method:
 
 RANGE: Final = Method("etcdserverpb.KV", "Range", queue=READS, lists=True)
 """Every read of keys; health checks are such ones, too."""
+TXN: Final = Method("etcdserverpb.KV", "Txn", queue=WRITES, lists=True)
+LEASE_GRANT: Final = Method("etcdserverpb.Lease", "LeaseGrant", queue=WRITES)
 
 _EVERYWHERE: Final = (
     RANGE,
     Method("etcdserverpb.KV", "Put", queue=WRITES),
     Method("etcdserverpb.KV", "DeleteRange", queue=WRITES, lists=True),
-    Method("etcdserverpb.KV", "Txn", queue=WRITES, lists=True),
+    TXN,
     Method("etcdserverpb.Watch", "Watch", streams=True),
-    Method("etcdserverpb.Lease", LEASE_GRANT, queue=WRITES),
+    LEASE_GRANT,
 )
 _DIRECT: Final = (
     Method("etcdserverpb.KV", "RangeStream", queue=READS, lists=True),
@@ -62,8 +62,8 @@ _DIRECT: Final = (
 )
 _WITH_AUTH: Final = (
     Method("etcdserverpb.Lease", "LeaseKeepAlive", streams=True),
-    Method("etcdserverpb.Lease", "LeaseRevoke"),
-    Method("etcdserverpb.Lease", "LeaseTimeToLive"),
+    Method("etcdserverpb.Lease", "LeaseRevoke", queue=WRITES),
+    Method("etcdserverpb.Lease", "LeaseTimeToLive", queue=READS, lists=True),
 )
 
 

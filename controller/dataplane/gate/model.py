@@ -63,7 +63,7 @@ class Gate:
     ports: Ports = Ports()
     folders: Folders = Folders()
     address: str = "0.0.0.0"  # noqa: S104 a Service reaches a pod by whatever address it has
-    """Where ingress and probe listen."""
+    """Where ingress and probe listen. With IPv6 switched off Envoy would not start for `::`."""
 
     @property
     def prefix(self) -> str:

@@ -5,9 +5,9 @@ One expression over all paths would exceed the size of program that Envoy takes.
 
 from typing import Final
 
-from controller.dataplane.gate import bandwidth, leases
+from controller.dataplane.gate import bandwidth, leases, transactions
 from controller.dataplane.gate.clusters import HEALTH_AUTHORITY, next_hop
-from controller.dataplane.gate.methods import LEASE_GRANT, RANGE, Method, allowed
+from controller.dataplane.gate.methods import LEASE_GRANT, RANGE, TXN, Method, allowed
 from controller.dataplane.gate.model import CORE, PROXY, Gate, Json, only, typed
 
 REFUSAL: Final = "this call does not pass the gate"
@@ -21,16 +21,19 @@ def of_clients(gate: Gate) -> Json:
     """Return the ingress's virtual host."""
     return _virtual_host(
         [
-            _route(method, method.queue or next_hop(gate)) | _own_filters(method)
+            {
+                **_route(method, method.queue or next_hop(gate)),
+                "typed_per_filter_config": _own_filters(method),
+            }
             for method in allowed(gate)
         ]
     )
 
 
 def _own_filters(method: Method) -> Json:
-    if method.name == LEASE_GRANT:
-        return leases.on_route()
-    return bandwidth.on_route() if method.lists else {}
+    guards = leases.on_route() if method == LEASE_GRANT else {}
+    guards |= transactions.on_route() if method == TXN else {}
+    return guards | (bandwidth.on_route() if method.lists else {})
 
 
 def of_egress(gate: Gate) -> list[Json]:

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,14 +31,19 @@ WARM_UP = 3.0
 """Seconds until the noise is at its full."""
 CLIENTS = 4
 """Of the quiet tenant; each puts and gets a key by turns."""
-PUTS = 512
-LISTS = 32
-"""Of the noisy tenant, under way at any time, over its two pods."""
+FULL = ({"puts": 512}, {"lists": 32})
+REVOKES = ({"revokes": 512},)
+WATCHES = ({"watches": 32},)
+"""Of the noisy tenant, under way at any time, over its two pods; each in a process of its own."""
 CONNECTIONS = 8
 """To each of these."""
 BIG_KEYS = 2000
 BIG_VALUE = 5000
 """Bytes. Times the keys, a list is 10 MB."""
+CHANGES = 100_000
+"""Of others, that watches of the past have to read."""
+AT_ONCE = 100
+"""Of these."""
 
 _BETWEEN = 0.01
 """Seconds between two calls of one quiet client."""
@@ -87,6 +93,9 @@ class Stage:
         with KeyValue(access_of_core(self.core)) as root:
             for number in range(BIG_KEYS):
                 root.put(f"/noisy/big/{number:05}", b"x" * BIG_VALUE)
+            keys = [f"/others/{number:03}" for number in range(AT_ONCE)]
+            for _ in range(CHANGES // AT_ONCE):
+                root.put_all(keys, b"x" * 100)
 
     def prefix(self, storage: str) -> str:
         """Return what the storage's own clients put before its keys."""
@@ -97,14 +106,13 @@ class Stage:
         puts, gets = felt(access_of_pod(self.quiet), f"{self.prefix('quiet')}key", seconds)
         return Felt(self._mode, "alone", puts, gets, Done(), seconds, self._memory())
 
-    def beside(self, run: str, pods: Sequence[GatePod], seconds: float) -> Felt:
-        """The same beside the other at full load through `pods`."""
+    def beside(
+        self, run: str, pods: Sequence[GatePod], loads: Iterable[dict[str, int]], seconds: float
+    ) -> Felt:
+        """The same beside the other with these loads through `pods`."""
         targets = tuple(pod.endpoint.removeprefix("http://") for pod in pods)
         prefix = self.prefix("noisy")
-        plans = [
-            Plan(targets, prefix, CONNECTIONS, puts=PUTS, lists=0),
-            Plan(targets, prefix, CONNECTIONS, puts=0, lists=LISTS),
-        ]
+        plans = [Plan(targets, prefix, CONNECTIONS, load) for load in loads]
         with ExitStack() as stack:
             ends = [stack.enter_context(noise(plan)) for plan in plans]
             threading.Event().wait(WARM_UP)
@@ -118,15 +126,18 @@ class Stage:
 
 
 def measure(folder: Path, modes: Sequence[Mode], seconds: float = SECONDS) -> list[Felt]:
-    """Return the three runs of each mode."""
+    """Return the runs of each mode."""
     found: list[Felt] = []
     for mode in modes:
         with ExitStack() as stack:
             stage = Stage(stack, folder / mode, mode)
             found += [
                 stage.alone(seconds),
-                stage.beside("with limits", stage.bounded, seconds),
-                stage.beside("without", stage.lifted, seconds),
+                stage.beside("with limits", stage.bounded, FULL, seconds),
+                stage.beside("without", stage.lifted, FULL, seconds),
+                stage.beside("revokes", stage.bounded, REVOKES, seconds),
+                stage.beside("revokes, without", stage.lifted, REVOKES, seconds),
+                stage.beside("watches of the past", stage.bounded, WATCHES, seconds),
             ]
     return found
 
@@ -146,13 +157,11 @@ def noise(plan: Plan) -> Iterator[Callable[[], Done]]:
 
 def together(each: Sequence[Done]) -> Done:
     """Return the sum."""
-    codes = sorted({code for done in each for code in done.failures})
-    return Done(
-        sum(done.puts for done in each),
-        sum(done.lists for done in each),
-        sum(done.bytes for done in each),
-        {code: sum(done.failures.get(code, 0) for done in each) for code in codes},
-    )
+    calls, failures = Counter[str](), Counter[str]()
+    for done in each:
+        calls.update(done.calls)
+        failures.update(done.failures)
+    return Done(dict(calls), sum(done.bytes for done in each), dict(failures))
 
 
 def felt(access: Access, key: str, seconds: float) -> tuple[list[float], list[float]]:
@@ -190,7 +199,8 @@ def _timed(call: Callable[[], object]) -> float:
 
 
 _TITLES = ("quiet tenant", "put p50, p99, max", "get p50, p99, max", "calls")
-_NOISE_TITLES = ("noisy: puts/s", "lists/s", "MB/s", "failed", "core")
+_NOISE_KINDS = ("puts", "lists", "revokes", "watches")
+_NOISE_TITLES = (*(f"noisy: {kind}/s" for kind in _NOISE_KINDS), "MB/s", "failed", "core")
 
 
 def render(found: Sequence[Felt]) -> str:
@@ -205,8 +215,7 @@ def _cells(one: Felt) -> tuple[str, ...]:
         quantiles(one.puts),
         quantiles(one.gets),
         f"{len(one.puts) + len(one.gets):,}",
-        f"{one.noise.puts / one.seconds:,.0f}",
-        f"{one.noise.lists / one.seconds:,.1f}",
+        *(f"{one.noise.calls.get(kind, 0) / one.seconds:,.1f}" for kind in _NOISE_KINDS),
         f"{one.noise.bytes / one.seconds / 1e6:,.0f}",
         f"{failed:,}",
         mebibytes(one.core),

@@ -1,4 +1,4 @@
-"""A tenant at full load, in a process of its own: many puts and many big lists at once.
+"""A tenant at full load, in a process of its own: many calls of some kinds at once.
 
 It runs until its standard input ends, and prints what it did as a line of JSON. Its clients would
 be on other machines, so it takes only what processor time nobody else wants.
@@ -28,7 +28,44 @@ _BACKOFF = 0.025
 _LOWEST = 19
 """Of priorities."""
 
-Call = Callable[..., Awaitable[bytes]]
+Ask = Callable[[], Awaitable[int]]
+"""One call, which returns the bytes of its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is asked for again and again."""
+
+    method: str
+    """`KV/Put`."""
+    request: Any
+    """A message of etcd's."""
+    streams: bool = False
+    """Whether it is over with the first message of the answer."""
+    refusal: grpc.StatusCode | None = None
+    """With what the core answers it, if not well."""
+
+    @property
+    def path(self) -> str:
+        return f"/etcdserverpb.{self.method}"
+
+
+def kinds(prefix: str) -> dict[str, Kind]:
+    """Return all that a tenant can do, by name, with its keys below `prefix`."""
+    small, big = f"{prefix}small".encode(), f"{prefix}big".encode()
+    put = MESSAGES["PutRequest"](key=small, value=b"x" * 1024)
+    listing = MESSAGES["RangeRequest"](key=big + b"/", range_end=big + b"0")
+    # One that does not exist is agreed on by the core's members all the same.
+    revoke = MESSAGES["LeaseRevokeRequest"](ID=7)
+    # Nothing has ever changed that key, which the core finds out by reading all changes.
+    past = {"key": prefix.encode() + b"never", "start_revision": 1}
+    watch = MESSAGES["WatchRequest"](create_request=past)
+    return {
+        "puts": Kind("KV/Put", put),
+        "lists": Kind("KV/Range", listing),
+        "revokes": Kind("Lease/LeaseRevoke", revoke, refusal=grpc.StatusCode.NOT_FOUND),
+        "watches": Kind("Watch/Watch", watch, streams=True),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +78,20 @@ class Plan:
     """Under which to write, and below `big/` of it to read."""
     connections: int
     """To each target."""
-    puts: int
-    lists: int
-    """How many of each are under way at any time."""
+    load: dict[str, int]
+    """How many calls are under way at any time, by their kind."""
 
 
 @dataclass(slots=True)
 class Done:
     """What was done."""
 
-    puts: int = 0
-    lists: int = 0
+    calls: dict[str, int] = field(default_factory=dict)
+    """By kind."""
     bytes: int = 0
-    """In the answers to lists."""
+    """In the answers."""
     failures: dict[str, int] = field(default_factory=dict)
     """How many calls ended with each of gRPC's codes."""
-
-
-def requests(plan: Plan) -> tuple[bytes, bytes]:
-    """Return a put and a big list, serialised."""
-    put = MESSAGES["PutRequest"](key=f"{plan.prefix}small".encode(), value=b"x" * 1024)
-    start = f"{plan.prefix}big"
-    listing = MESSAGES["RangeRequest"](key=f"{start}/".encode(), range_end=f"{start}0".encode())
-    return put.SerializeToString(), listing.SerializeToString()
 
 
 async def make(plan: Plan, done: Done, over: asyncio.Event) -> None:
@@ -85,34 +113,48 @@ def _calls(
     plan: Plan, done: Done, channels: Sequence[grpc.aio.Channel]
 ) -> Iterator[Coroutine[Any, Any, None]]:
     """Give one for each that is to be under way, spread over the channels."""
-
-    def written(_: bytes) -> None:
-        done.puts += 1
-
-    def listed(answer: bytes) -> None:
-        done.lists += 1
-        done.bytes += len(answer)
-
-    put, listing = requests(plan)
-    kinds = (("Put", put, plan.puts, written), ("Range", listing, plan.lists, listed))
-    for method, request, count, note in kinds:
-        # Without serialisers the messages are bytes both ways.
-        calls: list[Call] = [
-            channel.unary_unary(f"/etcdserverpb.KV/{method}") for channel in channels
-        ]
+    known = kinds(plan.prefix)
+    for name, count in plan.load.items():
+        asks = [_ask(channel, known[name]) for channel in channels]
         for number in range(count):
-            yield _repeat(calls[number % len(calls)], request, note, done.failures)
+            yield _repeat(asks[number % len(asks)], name, done)
 
 
-async def _repeat(
-    call: Call, request: bytes, note: Callable[[bytes], None], failures: dict[str, int]
-) -> None:
+def _ask(channel: grpc.aio.Channel, kind: Kind) -> Ask:
+    # Without a deserialiser the answer is bytes.
+    request = kind.request.SerializeToString()
+    unary: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(kind.path)
+    stream: grpc.aio.StreamStreamMultiCallable[bytes, bytes] = channel.stream_stream(kind.path)
+
+    async def once() -> int:
+        try:
+            return len(await unary(request))
+        except grpc.aio.AioRpcError as error:
+            if error.code() != kind.refusal:
+                raise
+            return 0
+
+    async def begin() -> int:
+        call = stream()
+        try:
+            await call.write(request)
+            answer = await call.read()
+            return len(answer) if isinstance(answer, bytes) else 0
+        finally:
+            call.cancel()
+
+    return begin if kind.streams else once
+
+
+async def _repeat(ask: Ask, kind: str, done: Done) -> None:
     while True:
         try:
-            note(await call(request))
+            size = await ask()
+            done.bytes += size
+            done.calls[kind] = done.calls.get(kind, 0) + 1
         except grpc.aio.AioRpcError as error:
             code = error.code().name
-            failures[code] = failures.get(code, 0) + 1
+            done.failures[code] = done.failures.get(code, 0) + 1
             await asyncio.sleep(_BACKOFF)
 
 

@@ -10,6 +10,7 @@ from controller.dataplane.gate import METRICS_PATH
 from hack.dataplane import CoreEtcd, answers
 from hack.dataplane.gatepod import POD_ADDRESS
 from tests.integration.dataplane.conftest import MakePod
+from tests.support.etcdmessages import put
 from tests.support.eventually import eventually
 from tests.support.tcpproxy import TcpProxy
 
@@ -19,11 +20,6 @@ GAPS = (0.0, 0.0, 1.0, 4.0, 8.0)
 """Seconds between a client's writes; the longest gap is nearly all of the drain."""
 
 ACTIVE = 'envoy_http_downstream_cx_active{envoy_http_conn_manager_prefix="ingress"}'
-
-
-def put(key: bytes, value: bytes) -> bytes:
-    """Return a PutRequest."""
-    return b"".join(bytes((tag, len(text))) + text for tag, text in ((10, key), (18, value)))
 
 
 @dataclass

@@ -11,8 +11,8 @@ import pytest
 from controller.dataplane.gate import METRICS_PATH, READY_PATH
 from hack.dataplane import CoreEtcd, GatePod, answers
 from hack.dataplane.gatepod import POD_ADDRESS
-from hack.dataplane.keyvalue import MESSAGES
 from tests.integration.dataplane.conftest import MakeCore, MakePod, Mode
+from tests.support.etcdmessages import get, put, watch
 from tests.support.etcdrpc import OK, Connection, Endpoint
 from tests.support.eventually import eventually
 
@@ -51,19 +51,16 @@ def silent(core: CoreEtcd, index: int) -> Iterator[None]:
 def served(pod: GatePod) -> bool:
     """Whether a round of writes, reads and new watches is answered, each within two seconds."""
     key = pod.gate.prefix.encode() + b"k" if pod.gate.direct else b"k"
-    put = MESSAGES["PutRequest"](key=key, value=b"v").SerializeToString()
-    get = MESSAGES["RangeRequest"](key=key).SerializeToString()
-    create = bytes((10, len(key))) + key
     try:
         with Connection(Endpoint(pod.gate.ports.ingress, host=POD_ADDRESS)) as connection:
             for _ in range(ROUND):
-                assert connection.call(PUT, put, deadline=2).code == OK
-                assert connection.call(RANGE, get, deadline=2).code == OK
-                watch = connection.open(WATCH)
-                watch.send(bytes((10, len(create))) + create)
-                [answer] = watch.receive(deadline=2)
+                assert connection.call(PUT, put(key), deadline=2).code == OK
+                assert connection.call(RANGE, get(key), deadline=2).code == OK
+                stream = connection.open(WATCH)
+                stream.send(watch(key))
+                [answer] = stream.receive(deadline=2)
                 assert answer
-                watch.reset()
+                stream.reset()
     except (AssertionError, OSError, ValueError):
         return False
     return True
@@ -120,7 +117,7 @@ def test_calls_go_to_silent_members_where_no_other_is_left(
         eventually(lambda: members_in_use(pod) == 0, within=PATIENCE)
         with Connection(Endpoint(pod.gate.ports.ingress, host=POD_ADDRESS)) as connection:
             stream = connection.open(RANGE)
-            stream.send(MESSAGES["RangeRequest"](key=b"/alone/k").SerializeToString())
+            stream.send(get(b"/alone/k"))
             stream.end()
             with pytest.raises(TimeoutError):
                 stream.wait(0.5)

@@ -14,6 +14,7 @@ from hack.dataplane.gatepod import POD_ADDRESS
 from hack.dataplane.keyvalue import MESSAGES
 from tests.integration.dataplane.conftest import MakeCore, MakePod, Mode
 from tests.integration.dataplane.test_gate_members import follower
+from tests.support.etcdmessages import get, put, revoke, watch
 from tests.support.etcdrpc import OK, Connection, Endpoint, Stream
 from tests.support.eventually import eventually
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.long
 
 PUT = "/etcdserverpb.KV/Put"
 RANGE = "/etcdserverpb.KV/Range"
+REVOKE = "/etcdserverpb.Lease/LeaseRevoke"
 WATCH = "/etcdserverpb.Watch/Watch"
 
 MORE = 10
@@ -84,9 +86,9 @@ def test_the_core_sees_a_few_at_once_and_watches_do_not_wait(
         eventually(lambda: under_way(core, "Put") == limits.WRITES, what="as many as go at once")
         gets = opened(connection, RANGE, [get(key)] * (limits.READS + MORE))
         eventually(lambda: under_way(core, "Range") >= limits.READS, what="reads beside writes")
-        watch = connection.open(WATCH)
-        watch.send(created(key))
-        [answer] = watch.receive()
+        stream = connection.open(WATCH)
+        stream.send(watch(key))
+        [answer] = stream.receive()
         assert answer
         assert under_way(core, "Put") == limits.WRITES
         # The gate's own health check does not wait behind them.
@@ -97,18 +99,21 @@ def test_the_core_sees_a_few_at_once_and_watches_do_not_wait(
             stream.wait(60)
 
 
-def put(key: bytes, value: bytes = b"v") -> bytes:
-    return bytes(MESSAGES["PutRequest"](key=key, value=value).SerializeToString())
-
-
-def get(key: bytes, end: bytes = b"") -> bytes:
-    return bytes(MESSAGES["RangeRequest"](key=key, range_end=end).SerializeToString())
-
-
-def created(key: bytes) -> bytes:
-    """Return a WatchRequest of one key."""
-    request = bytes((10, len(key))) + key
-    return bytes((10, len(request))) + request
+def test_revokes_wait_with_the_writes(make_core: MakeCore, make_pod: MakePod) -> None:
+    core = make_core(members=2, auth=True)
+    pod = make_pod(core, "revoker", "Direct")
+    core.stop_member(1, grace=0)
+    with connected(pod) as connection:
+        revokes = opened(connection, REVOKE, [revoke(7)] * (limits.WRITES + MORE))
+        eventually(
+            lambda: under_way(core, "LeaseRevoke") == limits.WRITES, what="as many as go at once"
+        )
+        puts = opened(connection, PUT, [put(prefix(pod) + b"k")] * MORE)
+        eventually(lambda: waiting(pod, "writes") == 2 * MORE, what="puts behind revokes")
+        assert (under_way(core, "LeaseRevoke"), under_way(core, "Put")) == (limits.WRITES, 0)
+        core.members[1].start()
+        for stream in (*revokes, *puts):
+            stream.wait(60)
 
 
 @pytest.mark.parametrize("mode", MODES)

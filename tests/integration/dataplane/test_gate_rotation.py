@@ -22,6 +22,7 @@ from tests.integration.dataplane.certified import (
     serves,
 )
 from tests.integration.dataplane.conftest import MakePod, Mode
+from tests.support.etcdmessages import watch
 from tests.support.etcdrpc import ClosedError, Connection
 from tests.support.eventually import eventually
 
@@ -96,9 +97,9 @@ def test_a_client_that_is_withdrawn_is_cut_off_and_the_others_are_not(
     serves(pod, certified.serving("stays", "goes"))
     load = Load("stays", folder, pod, stays)
     with load.working(), Connection(endpoint(pod, goes.context())) as connected:
-        watch = connected.open("/etcdserverpb.Watch/Watch")
-        watch.send(watch_of(b"/withdrawn/k"))
-        assert watch.receive()
+        stream = connected.open("/etcdserverpb.Watch/Watch")
+        stream.send(watch(b"/withdrawn/k"))
+        assert stream.receive()
         serves(pod, certified.serving("stays"))
         assert not lets_in(pod, goes.context())
         assert lets_in(pod, stays.context())
@@ -107,12 +108,6 @@ def test_a_client_that_is_withdrawn_is_cut_off_and_the_others_are_not(
         with pytest.raises(ClosedError):
             connected.pump(lambda: False, bound + 10)
         assert not lets_in(pod, goes.context())
-
-
-def watch_of(key: bytes) -> bytes:
-    """Return a WatchRequest that creates a watch of one key."""
-    create = bytes((10, len(key))) + key
-    return bytes((10, len(create))) + create
 
 
 def test_nobody_else_is_let_in(plain_core: CoreEtcd, make_pod: MakePod, folder: Path) -> None:

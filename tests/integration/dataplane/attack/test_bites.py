@@ -36,7 +36,10 @@ AT_CORE = (
 )
 """What a core without users lets through."""
 
-AT_USERS = ("forge a user", "the JSON gateway and other HTTP", "HTTP/1", "grant very many leases")
+AT_USERS = (
+    *("forge a user", "the JSON gateway and other HTTP", "HTTP/1", "grant very many leases"),
+    "transactions that read again and again",
+)
 """What a core with users lets through."""
 
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
 from controller.core.identity import user_name
-from hack.dataplane import CoreEtcd
+from hack.cluster.components import CORES
+from hack.dataplane import CoreEtcd, programs
 from tests.attack.catalogue import ATTACKS
 from tests.attack.methods import DECISIONS, DIRECT
 from tests.attack.picture import Core
 from tests.attack.scene import NEIGHBOURS, STORAGE, Scene, refused
 from tests.integration.dataplane.attack.conftest import (
+    HISTORY,
     administrator,
     context,
     exposed,
@@ -19,6 +22,8 @@ from tests.integration.dataplane.attack.conftest import (
 )
 from tests.integration.dataplane.conftest import MakePod, core_files
 from tests.support.etcdrpc import PERMISSION_DENIED, UNIMPLEMENTED, Connection, Endpoint, Schema
+
+README = (Path(__file__).parents[4] / "README.md").read_text()
 
 REFUSED_BY_THE_CORE = (
     *("read over the prefix's ends", "count and name others' keys", "write others' keys"),
@@ -28,10 +33,23 @@ REFUSED_BY_THE_CORE = (
     "attach a key to another's lease",
 )
 
-ADMINISTRATORS = ("Auth", "Maintenance/Snapshot", "Maintenance/Defragment", "Cluster/Member")
-"""Beginnings of methods for etcd's root alone."""
+_ITS_OWN = {"/etcdserverpb.Auth/UserGet": "its own user", "/etcdserverpb.Auth/RoleGet": "role"}
+_ANYBODYS = {
+    "/etcdserverpb.Auth/AuthStatus": "whether users are checked",
+    "/etcdserverpb.Cluster/MemberList": "list of members",
+    "/grpc.health.v1.Health/Check": "health",
+    "/grpc.health.v1.Health/List": "health",
+    "/grpc.health.v1.Health/Watch": "health",
+}
+ANSWERED = {STORAGE: {**_ITS_OWN, **_ANYBODYS}, "root": _ANYBODYS}
+"""What the core answers to the user of a storage that the gate lets nobody ask, by storages, and
+what the README calls it."""
 
-ANYBODYS = ("/etcdserverpb.Auth/AuthStatus", "/etcdserverpb.Cluster/MemberList")
+ROOTS_IN_36 = {"/etcdserverpb.Auth/AuthStatus"}
+"""What the release before answers to etcd's own root alone."""
+
+LEASES = "/etcdserverpb.Lease/LeaseLeases"
+STATUS = "/etcdserverpb.Maintenance/Status"
 
 
 def as_user(etcd: CoreEtcd, storage: str) -> Endpoint:
@@ -39,6 +57,12 @@ def as_user(etcd: CoreEtcd, storage: str) -> Endpoint:
     certificates = etcd.certificates
     pair = certificates.user(user_name(storage))
     return located(etcd.url, context(certificates.folder, certificates.authority, pair))
+
+
+@pytest.fixture(params=CORES)
+def core_with_users(request: pytest.FixtureRequest, folder: Path) -> Iterator[CoreEtcd]:
+    with CoreEtcd(folder, programs.ensure(request.param), auth=True, flags=[HISTORY]) as etcd:
+        yield etcd
 
 
 @pytest.fixture
@@ -56,18 +80,46 @@ def test_a_gate_taken_over_reaches_no_others(scene: Scene) -> None:
         assert scene.picture() == before, name
 
 
-def test_a_storage_named_like_etcd_s_root_is_not_root(
-    scene: Scene, core_with_users: CoreEtcd, schema: Schema
+@pytest.mark.parametrize("storage", ANSWERED)
+def test_a_gate_taken_over_controls_nothing_and_learns_what_the_readme_says(
+    scene: Scene, core_with_users: CoreEtcd, schema: Schema, storage: str
 ) -> None:
+    """Whatever the storage is called: one is named like etcd's own root."""
     before = scene.picture()
-    methods = {p: d for p, d in DECISIONS.items() if any(a in p for a in ADMINISTRATORS)}
-    with Connection(as_user(core_with_users, "root")) as connection:
-        for path in set(methods) - {*ANYBODYS, "/etcdserverpb.Auth/Authenticate"}:
-            message = schema.make(schema.methods[path].input, **methods[path].example)
-            refused(connection.call(path, message))
+    endpoint = as_user(core_with_users, storage)
+    answered = {path for path in DECISIONS if _is_answered(endpoint, schema, path)}
+    assert scene.picture() == before
+    beyond = {path for path in answered if DIRECT not in DECISIONS[path].places}
+    older = scene.core.call(STATUS).version.startswith("3.6.")
+    assert beyond == set(ANSWERED[storage]) - (ROOTS_IN_36 if older else set())
+    with Connection(endpoint) as connection:
         everything = schema.make("RangeRequest", key=b"\0", range_end=b"\0")
         refused(connection.call("/etcdserverpb.KV/Range", everything), PERMISSION_DENIED)
-    assert scene.picture() == before
+
+
+def test_a_gate_taken_over_lists_leases_as_long_as_none_has_a_key_of_others(scene: Scene) -> None:
+    refused(scene.call(LEASES), PERMISSION_DENIED)
+    scene.core.revoke(scene.leases["held"])
+    found = scene.read(LEASES, scene.call(LEASES)).leases
+    assert [lease.ID for lease in found] == [scene.leases["empty"]]
+
+
+def test_the_readme_says_what_a_gate_taken_over_learns() -> None:
+    _, _, told = README.partition("Whoever takes over a gate itself ")
+    told, _, _ = told.partition("\n")
+    for words in (*ANSWERED[STORAGE].values(), "grant leases with chosen IDs", "list all leases"):
+        assert words in told
+
+
+def _is_answered(endpoint: Endpoint, schema: Schema, path: str) -> bool:
+    method = schema.methods[path]
+    with Connection(endpoint) as connection:
+        stream = connection.open(path)
+        stream.send(schema.make(method.input, **DECISIONS[path].example))
+        # A watch is answered but does not end.
+        if not method.client_streams:
+            stream.end()
+        return bool(stream.receive())
 
 
 def test_direct_without_users_lets_nothing_through(

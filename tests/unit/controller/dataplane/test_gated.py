@@ -113,7 +113,7 @@ def test_only_the_template_carries_the_revision() -> None:
     ("spec", "says"),
     [
         ({"mode": "Fast"}, "no mode Fast"),
-        ({"reclaimPolicy": "Delete"}, "reclaimPolicy Delete"),
+        ({"reclaimPolicy": "Recycle"}, "no reclaimPolicy Recycle"),
     ],
 )
 def test_what_it_cannot_do_is_refused_and_never_done_in_part(

@@ -8,5 +8,5 @@ def test_it_is_off_but_on_routes() -> None:
 
 
 def test_a_route_bounds_its_answers_alone() -> None:
-    config = bandwidth.on_route()["typed_per_filter_config"][bandwidth.BANDWIDTH]
+    config = bandwidth.on_route()[bandwidth.BANDWIDTH]
     assert (config["enable_mode"], config["limit_kbps"]) == ("RESPONSE", limits.LISTED_KIB)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from controller.dataplane.gate import bandwidth, leases, limits, routes
+from controller.dataplane.gate import bandwidth, bodies, leases, routes, transactions
 from controller.dataplane.gate.clusters import clusters
 from controller.dataplane.gate.methods import allowed
 from controller.dataplane.gate.model import Gate
@@ -55,10 +55,9 @@ def test_writes_and_reads_wait_and_nothing_else(
         targets.setdefault(route["route"]["cluster"], set()).add(path.rpartition("/")[2])
     direct = mode == "Direct"
     assert targets == {
-        "writes": {"Put", "DeleteRange", "Txn", "LeaseGrant"},
-        "reads": {"Range", "RangeStream"} if direct else {"Range"},
-        entrance: {"Watch", "LeaseKeepAlive", "LeaseRevoke", "LeaseTimeToLive"}
-        | ({"Status"} if direct else set()),
+        "writes": {"Put", "DeleteRange", "Txn", "LeaseGrant", "LeaseRevoke"},
+        "reads": {"Range", "LeaseTimeToLive"} | ({"RangeStream"} if direct else set()),
+        entrance: {"Watch", "LeaseKeepAlive"} | ({"Status"} if direct else set()),
     }
 
 
@@ -85,29 +84,26 @@ def by_path(gate: Gate) -> dict[str, dict[str, Any]]:
     return {route["match"]["path"]: route for route in served(routes.of_clients(gate))}
 
 
-def test_a_grant_and_nothing_else_is_looked_at(make_gate: MakeGate) -> None:
-    found = by_path(make_gate(mode="Direct", auth=True))
-    guarded = [
-        path
-        for path, route in found.items()
-        if leases.LUA in route.get("typed_per_filter_config", {})
-    ]
-    assert guarded == ["/etcdserverpb.Lease/LeaseGrant"]
-    grant = found[guarded[0]]
-    guards = grant["typed_per_filter_config"]
-    assert set(guards) == {leases.LUA, leases.BUFFER, leases.RATE_LIMIT}
-    bound = guards[leases.BUFFER]["buffer"]
-    assert bound == {"max_request_bytes": limits.LEASE_GRANT_BYTES}
+def filtered(gate: Gate, name: str) -> dict[str, Any]:
+    """Return what an HTTP filter is told for each method that it does anything to."""
+    return {
+        path.rpartition("/")[2]: route["typed_per_filter_config"][name]
+        for path, route in by_path(gate).items()
+        if name in route["typed_per_filter_config"]
+    }
+
+
+def test_grants_and_transactions_and_nothing_else_are_looked_at(make_gate: MakeGate) -> None:
+    for gate in (make_gate(), make_gate(mode="Direct", auth=True)):
+        scripts = {name: lua["name"] for name, lua in filtered(gate, bodies.LUA).items()}
+        assert scripts == {"LeaseGrant": leases.GUARD, "Txn": transactions.GUARD}
+        assert set(filtered(gate, bodies.BUFFER)) == set(scripts)
+        assert set(filtered(gate, leases.RATE_LIMIT)) == {"LeaseGrant"}
 
 
 def test_the_bytes_of_all_that_lists_are_bounded_and_of_nothing_else(make_gate: MakeGate) -> None:
-    found = by_path(make_gate(mode="Direct", auth=True))
-    bounded = {
-        path.rpartition("/")[2]
-        for path, route in found.items()
-        if bandwidth.BANDWIDTH in route.get("typed_per_filter_config", {})
-    }
-    assert bounded == {"Range", "RangeStream", "DeleteRange", "Txn"}
+    bounded = set(filtered(make_gate(mode="Direct", auth=True), bandwidth.BANDWIDTH))
+    assert bounded == {"Range", "RangeStream", "DeleteRange", "Txn", "LeaseTimeToLive"}
 
 
 def test_watches_may_be_silent_and_nothing_else(make_gate: MakeGate) -> None:

@@ -6,15 +6,14 @@ from dataclasses import asdict, replace
 
 import grpc
 
-from hack.bench.dataplane.noise import Done, Plan, make, requests
-from hack.dataplane.keyvalue import MESSAGES
+from hack.bench.dataplane.noise import Done, Plan, kinds, make
 from tests.support.eventually import eventually
 from tests.support.keyvalueserver import KeyValueServer, serving
 
 
 def plan_for(server: KeyValueServer) -> Plan:
     target = server.url.removeprefix("http://")
-    return Plan((target,), "/noisy/", connections=2, puts=3, lists=2)
+    return Plan((target,), "/noisy/", connections=2, load={"puts": 3, "lists": 2})
 
 
 def make_until(plan: Plan, enough: int) -> Done:
@@ -23,7 +22,7 @@ def make_until(plan: Plan, enough: int) -> Done:
     async def run() -> Done:
         done, over = Done(), asyncio.Event()
         noise = asyncio.create_task(make(plan, done, over))
-        while done.puts + done.lists + sum(done.failures.values()) < enough:  # noqa: ASYNC110
+        while sum(done.calls.values()) + sum(done.failures.values()) < enough:  # noqa: ASYNC110
             await asyncio.sleep(0.001)
         over.set()
         await noise
@@ -37,9 +36,20 @@ def test_it_puts_and_lists_until_it_is_over() -> None:
         server.keys = {b"/noisy/big/1": b"x" * 5000, b"/noisy/big0": b"not in it"}
         done = make_until(plan_for(server), 40)
         assert server.keys[b"/noisy/small"] == b"x" * 1024
-    assert done.puts > 0
-    assert 5000 * done.lists < done.bytes < 5100 * done.lists
+    assert done.calls["puts"] > 0
+    lists = done.calls["lists"]
+    # An empty message answers a put.
+    assert 5000 * lists < done.bytes < 5100 * lists
     assert done.failures == {}
+
+
+def test_a_revoke_is_done_when_there_is_no_lease_and_a_watch_when_it_is_there() -> None:
+    with serving() as server:
+        plan = replace(plan_for(server), load={"revokes": 2, "watches": 2})
+        done = make_until(plan, 20)
+    assert done.failures == {}
+    assert set(done.calls) == {"revokes", "watches"}
+    assert done.bytes == len(b"created") * done.calls["watches"]
 
 
 def test_refusals_are_counted_and_tried_again() -> None:
@@ -48,15 +58,14 @@ def test_refusals_are_counted_and_tried_again() -> None:
         # Seven are more than the five calls that are under way.
         done = make_until(plan_for(server), 7)
     assert done.failures["UNAVAILABLE"] >= 7
-    assert (done.puts, done.lists) == (0, 0)
+    assert done.calls == {}
 
 
 def test_in_mode_proxy_keys_have_no_prefix() -> None:
-    plan = replace(Plan(("a:1",), "/noisy/", 1, 1, 1), prefix="")
-    put, listing = requests(plan)
-    assert MESSAGES["PutRequest"].FromString(put).key == b"small"
-    asked = MESSAGES["RangeRequest"].FromString(listing)
-    assert (asked.key, asked.range_end) == (b"big/", b"big0")
+    found = {name: kind.request for name, kind in kinds("").items()}
+    assert found["puts"].key == b"small"
+    assert (found["lists"].key, found["lists"].range_end) == (b"big/", b"big0")
+    assert found["watches"].create_request.key == b"never"
 
 
 def test_the_program_ends_with_its_input_and_tells_what_it_did() -> None:
@@ -73,4 +82,4 @@ def test_the_program_ends_with_its_input_and_tells_what_it_did() -> None:
             eventually(lambda: server.calls > 5, within=90)
             output = process.communicate()[0]
     done = Done(**json.loads(output))
-    assert done.puts + done.lists > 0
+    assert sum(done.calls.values()) > 0
