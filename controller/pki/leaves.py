@@ -92,19 +92,19 @@ def leaf_pair(
     an authority that was lost stays until its own renewal even then: no cross helps those who
     read the bundle only when they start, and so they have that long to start again.
     """
+    there = present or {}
     try:
-        found = _read(present)
+        found = _read(there)
     except UnreadableError as error:
         return _issued(trust, leaf, validity, now, str(error))
-    reason = _unfit(found, leaf, now)
-    if not reason and present is not None:
-        over = now >= renewal(found)
-        if not (over and may_switch) and _is_unlinked(found, trust, now):
-            return _unlinked(present, found, now, waits=over)
-        reason = _outdated(found, trust, validity, now)
-        if not reason:
-            return _kept(present, found, trust, now)
-    return _issued(trust, leaf, validity, now, reason)
+    if unfit := _unfit(found, leaf, now):
+        return _issued(trust, leaf, validity, now, unfit)
+    over = now >= renewal(found)
+    if _is_unlinked(found, trust, now) and not (over and may_switch):
+        return _unlinked(there, found, now, waits=over)
+    if outdated := _outdated(found, trust, validity, now):
+        return _issued(trust, leaf, validity, now, outdated)
+    return _kept(there, found, trust, now)
 
 
 def _read(present: SecretData | None) -> x509.Certificate:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 Certificate: TypeAlias = x509.Certificate
 """What is read here."""
 
-_UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm)
+UNREADABLE: Final = (ValueError, TypeError, UnsupportedAlgorithm)
 """What cryptography raises for content it can make nothing of, or not without a password."""
 
 UNTOLD: Final = (
@@ -52,7 +52,7 @@ def read_certificates(pem: bytes) -> tuple[x509.Certificate, ...]:
         raise UnreadableError("is missing or empty")
     try:
         found = tuple(x509.load_pem_x509_certificates(pem))
-    except _UNREADABLE:
+    except UNREADABLE:
         raise UnreadableError("is no certificate in PEM") from None
     # The parser passes over what it does not know, and over what is cut off at the end.
     if dump(found).split() != pem.split():
@@ -73,7 +73,7 @@ def is_key_of(key_pem: bytes, certificate: x509.Certificate) -> bool:
     try:
         key = load_pem_private_key(key_pem, password=None)
         public_key = certificate.public_key()
-    except _UNREADABLE:
+    except UNREADABLE:
         raise UnreadableError("is no private key in PEM without a password") from None
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise UnreadableError("is no elliptic curve key on P-256, and all of ours are")
@@ -85,6 +85,6 @@ def is_signed_by(certificate: x509.Certificate, by: x509.Certificate) -> bool:
     """Whether the key of `by` has signed it, under the name of `by`."""
     try:
         certificate.verify_directly_issued_by(by)
-    except (*_UNREADABLE, InvalidSignature):
+    except (*UNREADABLE, InvalidSignature):
         return False
     return True

@@ -71,12 +71,15 @@ def look(
     terms: Terms,
     now: datetime,
     longest: timedelta | None = None,
+    *,
+    fixed: bool = False,
 ) -> TrustLook:
     """Decide on the authority.
 
     `present` is its Secret, None if there is none, and `bundle` what the Secret of the serving
     pair has as its bundle now, b"" if there is none. Beside it stands the `longest` life that a
-    leaf was ever given, for when the authority is lost; None: it does not.
+    leaf was ever given, for when the authority is lost; None: it does not. While the Secret is
+    `fixed` no other authority can take the place of the one in it, which goes on if it is fit.
     """
     delivered = _delivered(bundle, terms.storage)
     try:
@@ -86,7 +89,9 @@ def look(
         trust = _confirmed(read(present, terms.storage), delivered, now, longest)
     except UnreadableError as error:
         return TrustLook(None, problem=_unusable(terms.storage, str(error)))
-    made, problem = _due(trust, terms, now)
+    made, problem = _due(trust, terms, now) if not fixed else ("", None)
+    if fixed and _unfit(trust.signer.certificate, terms, now):
+        return TrustLook(None)
     if made:
         trust = trust.succeeded(_create(terms, now), terms.token or trust.token)
     return replace(_settled(trust, delivered, terms, now), made=made, problem=problem)
@@ -98,14 +103,19 @@ def _settled(
     trust = trust.without_the_useless(now, delivered)
     trust = replace(trust, longest=max(trust.longest, whole(terms.leaf)))
     data, annotations = content(trust)
-    next_ = min([renewal(trust.signer.certificate), *trust.changes(now)])
+    signer = trust.signer.certificate
+    times = (renewal(signer), signer.not_valid_after_utc, *trust.changes(now))
+    next_ = min(at for at in times if now < at)
     return TrustLook(trust, data, annotations, again=(next_ - now).total_seconds())
 
 
 def _due(trust: Trust, terms: Terms, now: datetime) -> tuple[str, Problem | None]:
     """Say why there has to be a new authority, or why one that is asked for has to wait."""
-    if made := _unfit(trust.signer.certificate, terms, now):
+    signer = trust.signer.certificate
+    if made := _unfit(signer, terms, now):
         return made, None
+    if now >= renewal(signer):
+        return "most of the life of the one before was over", None
     if terms.token in {"", trust.token}:
         return "", None
     if len(trust.trusted(now)) > MAX_FORMERS:
@@ -124,8 +134,6 @@ def _unfit(certificate: x509.Certificate, terms: Terms, now: datetime) -> str:
         return "the one before had expired"
     if now < certificate.not_valid_before_utc:
         return "the one before begins in the future, as it was made by a clock that was ahead"
-    if now >= renewal(certificate):
-        return "most of the life of the one before was over"
     if permitted_dns(certificate) != {*terms.dns}:
         return "the one before was made for other names"
     return ""

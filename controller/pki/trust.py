@@ -22,7 +22,8 @@ from controller.pki.lifetime import gone, issued, leeway
 from controller.pki.pem import dump, is_signed_by
 
 MAX_FORMERS: Final = 16
-"""Of the linked ones. Their crosses go with every handshake, 600 bytes each."""
+"""Of the linked ones. Their crosses go with every handshake, 600 bytes each; those of older ones
+are kept in the Secret, as they tell by when the last leaf of each was signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +107,7 @@ class Trust:
     def succeeded(self, by: Signer, token: str) -> Self:
         """Return the trust under a new authority, with this one's signer as its newest former."""
         former = self.signer.certificate
-        linked = takewhile(lambda former: former.cross is not None, self.formers)
-        certificates = (former, *(each.certificate for each in linked))
+        certificates = (former, *(each.certificate for each in self._linkable()))
         # To the end of the last of them, however soon the successor itself ends.
         until = max(certificate.not_valid_after_utc for certificate in certificates)
         cross = None
@@ -128,25 +128,25 @@ class Trust:
         One that is still in the delivered bundle is kept until that is another: so nothing was
         ever delivered that is not known here, wherever one of us stopped.
         """
-        linked = self._crossed(now)[:MAX_FORMERS]
-        beyond = list(self._trusted_until())[len(linked) :]
-        kept = [
-            (Former(former.certificate, None), until)
-            for former, until in beyond
-            if now < until or former.certificate in delivered
-        ]
-        unlinked_until = self.unlinked_until
-        if unlinked_until is not None:
-            unlinked_until = max([unlinked_until, *(until for _, until in kept)])
-        formers = (*linked, *(former for former, _ in kept))
-        return replace(self, formers=formers, unlinked_until=unlinked_until)
+        linked = self._crossed(now)
+        kept: list[Former] = []
+        for former, until in reversed([*self._trusted_until()]):
+            # The cross of an older one leads to this one, and says until when that one signed.
+            followed = bool(kept) and kept[-1].cross is not None
+            needed = now < until or former.certificate in delivered
+            if needed or followed or former in linked:
+                kept.append(former)
+        return replace(self, formers=tuple(reversed(kept)))
 
     def _crossed(self, now: datetime) -> tuple[Former, ...]:
-        found = [*takewhile(lambda former: former.cross is not None, self.formers)]
+        found = [*self._linkable()]
         # One that is over may stand between the signer and an older one that is not.
         while found and gone(found[-1].certificate) <= now:
             found.pop()
         return tuple(found)
+
+    def _linkable(self) -> Iterator[Former]:
+        return takewhile(lambda former: former.cross is not None, self.formers[:MAX_FORMERS])
 
     def _trusted_until(self) -> Iterator[tuple[Former, datetime]]:
         successor = self.signer.certificate

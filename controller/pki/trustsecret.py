@@ -14,6 +14,7 @@ from controller.pki.authority import Authority, Pair
 from controller.pki.lifetime import life
 from controller.pki.pem import (
     REMEMBERED,
+    UNREADABLE,
     UNTOLD,
     UnreadableError,
     dump,
@@ -32,7 +33,7 @@ FORMERS: Final = "former.crt"
 ROTATE: Final = "etcd.xmudrii.com/rotate"
 LONGEST: Final = "etcd.xmudrii.com/longest-leaf"
 UNLINKED_UNTIL: Final = "etcd.xmudrii.com/unlinked-until"
-"""The annotations; the second in seconds, the third a time in RFC 3339."""
+"""The annotations; the second in seconds, the third a time in RFC 3339 or ""."""
 
 _CN_LENGTH: Final = 64
 """RFC 5280, ub-common-name."""
@@ -100,9 +101,13 @@ def content(trust: Trust) -> tuple[dict[str, str], dict[str, str]]:
     """Return data and annotations of the Secret that `read` makes the same of."""
     pair = trust.signer.authority.pair
     data = {CERT: pair.cert_pem, KEY: pair.key_pem, FORMERS: dump(_blocks(trust.formers))}
-    annotations = {LONGEST: str(int(trust.longest.total_seconds())), ROTATE: trust.token}
-    if trust.unlinked_until is not None:
-        annotations[UNLINKED_UNTIL] = trust.unlinked_until.isoformat()
+    until = trust.unlinked_until
+    annotations = {
+        LONGEST: str(int(trust.longest.total_seconds())),
+        ROTATE: trust.token,
+        # What is left out is left as it was.
+        UNLINKED_UNTIL: until.isoformat() if until else "",
+    }
     encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
     return encoded, annotations
 
@@ -160,8 +165,11 @@ def _linked(
 
 
 def _crosses(cross: x509.Certificate, former: Former, successor: x509.Certificate) -> bool:
-    same_name = cross.subject == successor.subject
-    same_key = cross.public_key() == successor.public_key()
+    try:
+        same_name = cross.subject == successor.subject
+        same_key = cross.public_key() == successor.public_key()
+    except UNREADABLE:
+        return False
     return same_name and same_key and is_signed_by(cross, former.certificate)
 
 

@@ -61,14 +61,17 @@ class Histories(RuleBasedStateMachine):
         assert found.annotations is not None
         assert found.again is not None
         assert found.again > 0
-        kept = secret(found.data, found.annotations)
+        kept = secret(found.data, found.annotations, self.world.secret)
         bundle = found.trust.bundle(self.world.clock)
         settled = look(kept, bundle, self.world.terms, self.world.clock)
         assert settled.trust is not None
         assert settled.made == ""
         before = self.world.clock + dt.timedelta(seconds=settled.again or 0) * 0.999
         later = look(
-            secret(settled.data or {}, settled.annotations or {}), bundle, self.world.terms, before
+            secret(settled.data or {}, settled.annotations or {}, kept),
+            bundle,
+            self.world.terms,
+            before,
         )
         assert (later.trust, later.data, later.made) == (settled.trust, settled.data, "")
         assert settled.trust.bundle(before) == bundle
@@ -76,7 +79,7 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=8, stateful_step_count=20, deadline=None)
+TestHistories.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 
 
 @settings(max_examples=40, deadline=None)

@@ -46,8 +46,12 @@ class Bundle:
     era: int
 
     @property
+    def certificates(self) -> tuple[x509.Certificate, ...]:
+        return read_certificates(self.pem)
+
+    @property
     def signer(self) -> x509.Certificate:
-        return read_certificates(self.pem)[0]
+        return self.certificates[0]
 
 
 @dataclass
@@ -68,7 +72,13 @@ class Side:
 
 @dataclass
 class World:
-    """All of it; `now` is the true time, `ahead` by how much the controller's clock is wrong."""
+    """All of it; `now` is the true time, `ahead` by how much the controller's clock is wrong.
+
+    The controller sees what the ConfigMaps hold and what the gates have loaded, and not what the
+    clients have. When an authority was lost they keep what they promised: they are started again
+    as soon as every ConfigMap has the new bundle. Otherwise they load what they like when they
+    like.
+    """
 
     now: dt.datetime
     terms: Terms = field(
@@ -83,8 +93,10 @@ class World:
     """How often the way from those before to the present authority was cut."""
     longest: dt.timedelta | None = None
     """The longest life of a leaf, as it stands beside what is served."""
+    everywhere: x509.Certificate | None = None
+    """The authority whose bundle was seen in every ConfigMap; a controller that stops forgets."""
     restored: int = 0
-    """The last of these that an old Secret began, which no bundle before was made for."""
+    """That of these that an old Secret began, which no bundle before was made for."""
 
     @property
     def clock(self) -> dt.datetime:
@@ -108,26 +120,32 @@ class World:
         """Write one object for each step."""
         if found.trust is None or found.data is None or found.annotations is None:
             return
-        wanted = secret(found.data, found.annotations)
+        wanted = secret(found.data, found.annotations, self.secret)
         if found.made and self.secret is None:
             self.era += 1
         if wanted != self.secret:
             self.secret = wanted
             self.backups.append(wanted)
             yield
-        switch = self._may_switch(found.trust)
+        signer = found.trust.signer.certificate
+        everywhere, self.everywhere = self.everywhere, None
+        taken = self.server.bundle is not None and signer in self.server.bundle.certificates
         bundle = Bundle(found.trust.bundle(self.clock), self.era)
-        yield from self._serve(found.trust, bundle, may_switch=switch)
+        yield from self._serve(found.trust, bundle, may_switch=everywhere == signer)
         for name in order:
             side = self.clients[name]
             if bundle.pem not in [each.pem for each in side.bundles[-1:]]:
                 side.bundles.append(bundle)
                 yield
             leaf = client_leaf(client_uri(NAME, "ns", name))
-            pair = self._pair(side, found.trust, leaf, may_switch=switch)
+            pair = self._pair(side, found.trust, leaf, may_switch=taken)
             if pair not in side.pairs[-1:]:
                 side.pairs.append(pair)
                 yield
+        self.everywhere = signer
+        for side in self.clients.values():
+            if side.bundle is None or side.bundle.era < self.era:
+                side.load("bundle")
 
     def _serve(self, trust: Trust, bundle: Bundle, *, may_switch: bool) -> Iterator[None]:
         """Pair and bundle are in one Secret."""
@@ -150,17 +168,14 @@ class World:
         forced = not may_switch and (over or (last is not None and last.forced))
         return shown(found, self.era, forced=forced)
 
-    def _may_switch(self, trust: Trust) -> bool:
-        """Whether all that anybody has loaded or may load knows the signer."""
-        sides = (self.server, *self.clients.values())
-        held = [b for s in sides for b in (*s.bundles[-1:], *filter(None, [s.bundle]))]
-        return all(trust.signer.certificate in read_certificates(each.pem) for each in held)
-
     def meetings(self, *, loaded: bool) -> Iterator[tuple[Shown, Bundle, str]]:
-        """Yield who shows what to whom, and as what: of what was loaded, or of all delivered."""
+        """Yield who shows what to whom, and as what: of what was loaded, or of all delivered.
+
+        What a side may show next counts as loaded.
+        """
         for side in self.clients.values():
             for prover, verifier, what in ((self.server, side, "server"), (side, self.server, "")):
-                pairs = [prover.pair] if loaded else prover.pairs
+                pairs = [prover.pair, *prover.pairs[-1:]] if loaded else prover.pairs
                 bundles = [verifier.bundle] if loaded else verifier.bundles
                 for pair in {p.cert_pem: p for p in pairs if p is not None}.values():
                     for bundle in {b.pem: b for b in bundles if b is not None}.values():
@@ -174,8 +189,15 @@ class World:
         return in_time and (pair.era <= bundle.era or waited)
 
 
-def secret(data: Mapping[str, str], annotations: Mapping[str, str]) -> dict[str, Any]:
-    return {"metadata": {"annotations": {**annotations}}, "data": {**data}}
+def secret(
+    data: Mapping[str, str],
+    annotations: Mapping[str, str],
+    present: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Return the Secret after it was written: what is not said anew stays as it is."""
+    old = present or {"metadata": {"annotations": {}}, "data": {}}
+    kept = {**old["metadata"]["annotations"], **annotations}
+    return {"metadata": {"annotations": kept}, "data": {**old["data"], **data}}
 
 
 def encoded(pair: Shown) -> dict[str, str]:
@@ -224,14 +246,15 @@ def step(world: World, what: str, share: float, number: int) -> None:
         case "advance":
             world.now += advance(share, number)
         case "clock":
-            world.ahead = share * dt.timedelta(days=1)
+            world.ahead = (2 * share - 1) * dt.timedelta(days=1)
         case "rotate":
             world.terms = replace(world.terms, token=str(number))
         case "load":
             sides[number % len(sides)].load(("pair", "bundle", "both")[number % 3])
         case "lose":
             world.secret = None
-        case "restore":
+        case "restore" if not world.restored:
+            # A second one may bring back a Secret by which who signed since the first is over.
             backup = world.backups[-1 - number % len(world.backups)] if world.backups else None
             # What an old one does not know cannot be linked to what it will sign.
             if backup != world.secret:
@@ -251,7 +274,7 @@ def settled(
     """Return the trust that a look makes of what is there, and its Secret then."""
     found = look(present, bundle, terms, now)
     assert found.trust is not None
-    return found.trust, secret(found.data or {}, found.annotations or {})
+    return found.trust, secret(found.data or {}, found.annotations or {}, present)
 
 
 def rotated(terms: Terms, now: dt.datetime, *spans: dt.timedelta) -> tuple[Trust, dict[str, Any]]:

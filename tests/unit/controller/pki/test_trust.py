@@ -89,7 +89,7 @@ def test_who_serves_nobody_is_forgotten_but_not_while_it_is_delivered() -> None:
     over = former.not_valid_after_utc + SLACK
     assert trust.without_the_useless(over - MOMENT, ()) == trust
     assert trust.without_the_useless(over, ()).formers == ()
-    assert trust.without_the_useless(over, {former}).formers == (Former(former, None),)
+    assert trust.without_the_useless(over, {former}) == trust
 
 
 def test_without_a_cross_one_is_believed_to_its_end() -> None:
@@ -121,16 +121,52 @@ def test_what_is_cut_off_by_that_is_believed_while_a_leaf_of_it_may_live() -> No
     older = settled(TERMS, NOW)[0].signer
     more = trust.succeeded(older, "x").without_the_useless(NOW, ())
     assert len(more.formers) == MAX_FORMERS + 1
-    assert [former.cross is None for former in more.formers] == [*[False] * MAX_FORMERS, True]
+    assert more.leads_since(NOW) == issued(certificates(more)[-2])
+    assert len(crosses(more)) == MAX_FORMERS
     assert len(more.trusted(NOW)) == MAX_FORMERS + 2
+    first, until = certificates(more)[-1], issued(certificates(more)[-2]) + 300 * HOUR + 2 * SLACK
+    assert first in more.trusted(until - MOMENT)
+    assert first not in more.trusted(until)
+    assert first not in certificates(more.without_the_useless(until, ()))
 
 
-def test_what_was_lost_before_does_not_end_sooner_for_what_is_cut_off() -> None:
+def test_what_is_cut_off_does_not_come_back_for_being_in_the_delivered_bundle() -> None:
+    trust, present = rotated(TERMS, NOW, *[dt.timedelta(minutes=1)] * MAX_FORMERS)
+    first, bundle = certificates(trust)[-1], trust.bundle(NOW)
+    over = issued(certificates(trust)[-2]) + 300 * HOUR + 2 * SLACK
+    more, present = settled(replace(TERMS, token="more"), over, present, bundle)
+    assert first in certificates(more)
+    assert first not in more.trusted(over)
+    # By a clock that was set back it counts as long as it did.
+    assert first in more.trusted(over - MOMENT)
+    after, _ = settled(replace(TERMS, token="more"), over, present, more.bundle(over))
+    assert first not in certificates(after)
+
+
+def test_one_that_is_needed_to_tell_when_an_older_one_ends_is_kept() -> None:
+    first, present = settled(TERMS, NOW)
+    short = replace(TERMS, signing=20 * HOUR, leaf=20 * HOUR)
+    second, present = settled(replace(short, token="a"), NOW, present, first.bundle(NOW))
+    lost, at = second.formers[0], NOW + 10 * HOUR
+    trust = replace(second, formers=(lost,)).succeeded(settled(TERMS, at)[0].signer, "b")
+    cut = replace(trust, formers=(replace(trust.formers[0], cross=None), lost))
+    over = trust.formers[0].certificate.not_valid_after_utc + SLACK
+    assert first.signer.certificate in cut.trusted(over)
+    assert cut.without_the_useless(over, ()) == cut
+    until = issued(second.signer.certificate) + 300 * HOUR + 2 * SLACK
+    assert cut.without_the_useless(until, ()).formers == ()
+
+
+def test_what_was_lost_before_and_what_is_cut_off_each_have_their_own_end() -> None:
     trust, _ = rotated(TERMS, NOW, *[dt.timedelta(minutes=1)] * MAX_FORMERS)
-    older = settled(TERMS, NOW)[0].signer
-    more = replace(trust, unlinked_until=NOW).succeeded(older, "x").without_the_useless(NOW, ())
-    assert len(more.trusted(NOW)) == MAX_FORMERS + 2
-    assert more.unlinked_until == issued(certificates(trust)[-2]) + 300 * HOUR + 2 * SLACK
+    lost = Former(settled(TERMS, NOW)[0].signer.certificate, None)
+    trust = replace(trust, formers=(*trust.formers, lost), unlinked_until=NOW + HOUR)
+    successor = settled(TERMS, NOW)[0].signer
+    more = trust.succeeded(successor, "x").without_the_useless(NOW, ())
+    assert len(more.trusted(NOW)) == MAX_FORMERS + 3
+    assert more.unlinked_until == NOW + HOUR
+    assert lost.certificate not in more.trusted(NOW + HOUR)
+    assert len(more.trusted(NOW + HOUR)) == MAX_FORMERS + 2
 
 
 def test_by_a_clock_that_is_ahead_nothing_ends_sooner_than_by_the_right_one() -> None:

@@ -7,9 +7,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from controller.pki.pem import UnreadableError, dump, read_certificates
-from controller.pki.rotation import Terms
+from controller.pki.authority import load_signer
+from controller.pki.pem import UnreadableError, dump, is_signed_by, read_certificates
+from controller.pki.rotation import UNUSABLE, Terms, look
+from controller.pki.trust import Trust
 from controller.pki.trustsecret import (
     authority_secret,
     common_name,
@@ -22,6 +28,9 @@ from tests.support.pkiworld import DNS, HOUR, NAME, rotated, secret, settled
 
 NOW = dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC)
 TERMS = Terms(NAME, (DNS, "etcd-name"), 2000 * HOUR, 300 * HOUR)
+P256 = bytes.fromhex("06082a8648ce3d030107")
+"""Its object identifier in DER."""
+
 TRUST, PRESENT = rotated(TERMS, NOW, HOUR, HOUR)
 OTHER, OTHERS = rotated(TERMS, NOW, HOUR)
 
@@ -39,6 +48,37 @@ def changed(**data: bytes | None) -> dict[str, Any]:
     return {**PRESENT, "data": {**PRESENT["data"], **values}}
 
 
+def of_an_unknown_curve(cross: x509.Certificate | None, by: Trust) -> x509.Certificate:
+    """Return a cross with a key on a curve that nobody knows, well signed all the same."""
+    assert cross is not None
+    signed, key = cross.tbs_certificate_bytes, load_signer(by.signer.authority.pair.key_pem)
+    spoilt = signed.replace(P256, P256[:-1] + b"\x7f")
+    assert spoilt != signed
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    signature = key.sign(spoilt, ec.ECDSA(hashes.SHA256()))
+    algorithm = bytes.fromhex("300a06082a8648ce3d040302")
+    bits = bytes([3, len(signature) + 1, 0]) + signature
+    content = spoilt + algorithm + bits
+    der = b"\x30\x82" + len(content).to_bytes(2, "big") + content
+    return x509.load_der_x509_certificate(der)
+
+
+def test_a_cross_that_cannot_be_read_is_refused_like_any_other() -> None:
+    first, present = settled(TERMS, NOW)
+    second, present = settled(replace(TERMS, token="a"), NOW, present, first.bundle(NOW))
+    cross = of_an_unknown_curve(second.formers[0].cross, first)
+    assert is_signed_by(cross, first.signer.certificate)
+    with pytest.raises(UnsupportedAlgorithm):
+        cross.public_key()
+    formers = dump([first.signer.certificate, cross])
+    data = {**present["data"], "former.crt": base64.b64encode(formers).decode()}
+    with pytest.raises(UnreadableError, match=r"former\.crt holds something else"):
+        read({**present, "data": data}, NAME)
+    problem = look({**present, "data": data}, second.bundle(NOW), TERMS, NOW).problem
+    assert problem is not None
+    assert problem.reason == UNUSABLE
+
+
 def test_what_is_read_is_what_was_written() -> None:
     trust = replace(TRUST, token="token", longest=77 * HOUR, unlinked_until=NOW)
     written = secret(*content(trust))
@@ -49,7 +89,11 @@ def test_what_is_read_is_what_was_written() -> None:
         "etcd.xmudrii.com/rotate": "token",
         "etcd.xmudrii.com/unlinked-until": "2026-01-02T03:04:05+00:00",
     }
-    assert "etcd.xmudrii.com/unlinked-until" not in content(TRUST)[1]
+
+
+def test_a_time_that_counts_no_longer_does_not_stay() -> None:
+    written = secret(*content(replace(TRUST, unlinked_until=NOW)))
+    assert read(secret(*content(TRUST), written), NAME) == TRUST
 
 
 @pytest.mark.parametrize("until", [None, "", "soon", "2026-01-02T03:04:05", 5])
