@@ -9,7 +9,7 @@ import base64
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -76,14 +76,15 @@ class Found:
 
     The two Secrets, the cluster's addresses of the Service, None without one, the serial of the
     authority whose bundle has been seen in every consumer's ConfigMap, and the youngest object
-    of the storage.
+    of the storage. An authority that is `fixed` can be replaced by no other one now.
     """
 
-    authority: Mapping[str, Any] | None
-    serving: Mapping[str, Any] | None
+    authority: Mapping[str, Any] | None = field(repr=False)
+    serving: Mapping[str, Any] | None = field(repr=False)
     ips: tuple[str, ...] | None
     everywhere: int | None = None
     youngest: Stamp | None = None
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,16 +125,18 @@ def look(
     """
     there = (found.serving or {}).get("data")
     if found.youngest is not None and now + SLACK < found.youngest[0]:
-        shut = _letting_in(storage, namespace, there, delivered)
+        shut = letting_in(storage, namespace, there, delivered)
         return CertificateLook(serving=shut, problem=_behind(found.youngest), again=_CLOCK_POLL)
     dns = service_dns(object_name(SERVICES, storage.name), namespace)
-    longest = max(storage.serving_validity, storage.client_validity)
-    terms = Terms(storage.name, dns, storage.signing_validity, longest, storage.rotate)
     kept = seconds(_annotations(found.serving).get(LONGEST))
-    seen = rotation.look(found.authority, decoded(there, CA), terms, now, kept)
+    # What was issued while the authority's Secret could not be written is told by `kept` alone.
+    longest = max(storage.serving_validity, storage.client_validity, kept or timedelta(0))
+    terms = Terms(storage.name, dns, storage.signing_validity, longest, storage.rotate)
+    bundle = decoded(there, CA)
+    seen = rotation.look(found.authority, bundle, terms, now, kept, fixed=found.fixed)
     trust = seen.trust
     if trust is None:
-        shut = _letting_in(storage, namespace, there, delivered)
+        shut = letting_in(storage, namespace, there, delivered)
         return CertificateLook(serving=shut, problem=seen.problem, again=seen.again)
     authority = {
         **_head(storage, namespace, authority_secret(storage.name)),
@@ -197,6 +200,25 @@ def remembering(storage: EtcdStorage, namespace: str, delivered: Collection[Cons
     return secret
 
 
+def letting_in(
+    storage: EtcdStorage,
+    namespace: str,
+    there: Mapping[str, str] | None,
+    delivered: Collection[Consumer],
+) -> Json | None:
+    """Return the serving Secret of which nothing changes but who is let in.
+
+    None if there is none, or its bundle is spoilt.
+    """
+    bundle = decoded(there, CA)
+    try:
+        read_certificates(bundle)
+    except UnreadableError:
+        return None
+    secret = remembering(storage, namespace, {*listed(storage), *delivered})
+    return {**secret, "data": _encoded({CLIENTS_FILE: _clients(storage, bundle)})}
+
+
 def deliveries(
     storage: EtcdStorage, trust: Trust, now: datetime, *, taken: bool
 ) -> tuple[Delivery, ...]:
@@ -241,25 +263,6 @@ def signed(certificate: Certificate) -> Signed:
     """Return what is told of a certificate."""
     serial, end = certificate.serial_number, certificate.not_valid_after_utc
     return Signed(serial, end, signed_by(certificate))
-
-
-def _letting_in(
-    storage: EtcdStorage,
-    namespace: str,
-    there: Mapping[str, str] | None,
-    delivered: Collection[Consumer],
-) -> Json | None:
-    """Return the serving Secret of which nothing changes but who is let in.
-
-    None if there is none, or its bundle is spoilt.
-    """
-    bundle = decoded(there, CA)
-    try:
-        read_certificates(bundle)
-    except UnreadableError:
-        return None
-    secret = remembering(storage, namespace, {*listed(storage), *delivered})
-    return {**secret, "data": _encoded({CLIENTS_FILE: _clients(storage, bundle)})}
 
 
 def _serving_data(

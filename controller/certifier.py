@@ -1,7 +1,7 @@
 """Carries a storage's certificates to where they are used, and tells what became of them there."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from controller.certificates import (
     Stamp,
     deliveries,
     left,
+    letting_in,
     look,
     remembering,
 )
@@ -83,21 +84,33 @@ class Certifier:
         withdrawals: Iterable[Outcome],
         now: datetime,
     ) -> CertificateLook | None:
-        """Decide on the storage's two Secrets; None where neither is ours to write."""
-        secrets = [s for s in (snapshot.authority, snapshot.serving) if s is not None]
-        if any(claim(secret, storage) is Claim.FOREIGN for secret in secrets):
+        """Decide on the storage's two Secrets; None where what gates serve by is not ours.
+
+        Whatever keeps the authority from being written, who leaves the lists is let in no more.
+        """
+        authority, serving = snapshot.authority, snapshot.serving
+        gone = unfinished(withdrawals)
+        if _is_foreign(serving, storage):
             return None
+        if _is_foreign(authority, storage):
+            there = (serving or {}).get("data")
+            return CertificateLook(serving=letting_in(storage, self.namespace, there, gone))
         service = snapshot.objects.get(SERVICES)
-        if service is not None and claim(service, storage) is Claim.FOREIGN:
+        if _is_foreign(service, storage):
             service = None
         found = Found(
-            snapshot.authority,
-            snapshot.serving,
+            authority,
+            serving,
             addresses(service),
             self._everywhere.get(storage.name),
             max([(storage.created, f"EtcdStorage {storage.name}"), *made(snapshot)]),
         )
-        return look(storage, self.namespace, found, unfinished(withdrawals), now)
+        seen = look(storage, self.namespace, found, gone, now)
+        if not plan_secrets(storage, (authority, seen.authority)).is_stuck:
+            return seen
+        # Until that can be written all goes by what is there.
+        stored = look(storage, self.namespace, replace(found, fixed=True), gone, now)
+        return replace(stored, authority=seen.authority)
 
     def plan(
         self,
@@ -106,12 +119,11 @@ class Certifier:
         seen: CertificateLook | None,
         withdrawals: Report,
     ) -> Plan:
-        """Decide what the two Secrets need; the second nothing where the first is stuck."""
+        """Decide what the two Secrets need."""
         if seen is not None:
-            authority = plan_secrets(storage, (snapshot.authority, seen.authority))
-            if authority.is_stuck:
-                return authority
-            return authority.followed_by(plan_secrets(storage, (snapshot.serving, seen.serving)))
+            return plan_secrets(
+                storage, (snapshot.authority, seen.authority), (snapshot.serving, seen.serving)
+            )
         if storage.tls or not withdrawals.outcomes:
             return Plan()
         rest = remembering(storage, self.namespace, unfinished(withdrawals.outcomes))
@@ -168,6 +180,10 @@ class Certifier:
         ready = [pod for pod in snapshot.pods if is_ready(pod)]
         seen = self.served.look(storage.name, ready, wanted)
         return tuple(seen.get(pod["metadata"]["uid"]) for pod in ready)
+
+
+def _is_foreign(obj: Mapping[str, Any] | None, storage: EtcdStorage) -> bool:
+    return obj is not None and claim(obj, storage) is Claim.FOREIGN
 
 
 def made(snapshot: Snapshot) -> Iterator[Stamp]:

@@ -38,7 +38,7 @@ _SERVING: Final = "Serving"
 _RETIRING: Final = "Retiring"
 
 _STAGES: Final = {
-    DELIVERING: "a new authority is on its way to the consumers, pairs of it follow",
+    DELIVERING: "a new authority is on its way to the consumers",
     _SERVING: "a new authority has come to every consumer, and not yet to every gate",
     _RETIRING: "a new authority is known everywhere; those before are trusted until {retired},"
     " as pairs of theirs may be in use",

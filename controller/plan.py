@@ -37,7 +37,7 @@ class Create:
     """POST `obj`, whose metadata names it."""
 
     resource: Resource
-    obj: Json
+    obj: Json = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class Patch:
 
     resource: Resource
     name: str
-    patch: Json
+    patch: Json = field(repr=False)
     adopts: bool = False
 
 
@@ -107,13 +107,20 @@ class Snapshot:
     """
 
     replica_set: Mapping[str, Any] | None = None
-    objects: Mapping[Resource, Mapping[str, Any]] = field(default_factory=dict)
-    authority: Mapping[str, Any] | None = None
-    serving: Mapping[str, Any] | None = None
+    objects: Mapping[Resource, Mapping[str, Any]] = field(default_factory=dict, repr=False)
+    authority: Mapping[str, Any] | None = field(default=None, repr=False)
+    serving: Mapping[str, Any] | None = field(default=None, repr=False)
     pods: tuple[Mapping[str, Any], ...] = ()
     core_config_map: Mapping[str, Any] | None = None
-    core_secret: Mapping[str, Any] | None = None
-    client_ca: Mapping[str, Any] | None = None
+    core_secret: Mapping[str, Any] | None = field(default=None, repr=False)
+    client_ca: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    def find(self, resource: Resource, name: str) -> Mapping[str, Any] | None:
+        """Return the storage's object of this kind and name, if it is there."""
+        there = [self.objects.get(resource)]
+        there += [self.replica_set] if resource == REPLICA_SETS else []
+        there += [self.authority, self.serving] if resource == SECRETS else []
+        return next((obj for obj in there if obj and obj["metadata"]["name"] == name), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +143,11 @@ class Plan:
     def is_stuck(self) -> bool:
         """Whether something that has to be written cannot be now."""
         return bool(self.awaited or self.fixed)
+
+    def is_stuck_at(self, name: str) -> bool:
+        """Whether the object `name` has to be written, and cannot be now."""
+        stuck: tuple[Awaited | Fixed, ...] = (*self.awaited, *self.fixed)
+        return any(each.name == name for each in stuck)
 
     @property
     def brings_to_life(self) -> bool:

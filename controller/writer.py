@@ -6,8 +6,7 @@ eviction by both just before and by the uid. One whose outcome is unknown can th
 anew on any picture.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +14,7 @@ from controller.changes import wrote
 from controller.dataplane.names import OWNED
 from controller.plan import Create, Delete, Evict, Json, Patch, Write
 from controller.resources import ETCD_STORAGES, PODS
-from controller.secretdata import quotes
+from controller.secretrefusals import in_own_words
 from informers import ApiError, Client, Resource
 from informers.errors import is_already_exists, is_conflict, is_not_found, is_too_many_requests
 from informers.store import resource_version
@@ -50,24 +49,26 @@ class Writer:
     namespace: str
     wrote: Callable[[Resource, str], None]
 
-    def carry_out(self, write: Write) -> None:
-        """Make one write; raises `ApiError`, `ConnectionFailed` and `EvictionBlocked`."""
+    def carry_out(self, write: Write) -> Json:
+        """Make one write; raises `ApiError`, `ConnectionFailed` and `EvictionBlocked`.
+
+        Returns the object as it is then, or what the server says instead.
+        """
         client, namespace = self.client, self.namespace
         match write:
             case Create(resource, obj):
-                with _without_quotes(obj):
+                with in_own_words(resource):
                     answer = client.create(resource, obj, namespace)
-                self._done("create", resource, obj["metadata"]["name"], answer)
+                return self._done("create", resource, obj["metadata"]["name"], answer)
             case Patch(resource, name, patch):
-                with _without_quotes(patch):
+                with in_own_words(resource):
                     answer = client.patch(resource, name, patch, namespace=namespace)
-                self._done("patch", resource, name, answer)
+                return self._done("patch", resource, name, answer)
             case Delete(resource, name):
-                self._done("delete", resource, name, self._delete(write))
+                return self._done("delete", resource, name, self._delete(write))
             case Evict(name):
                 evicted = self._evict(write)
-                if evicted is not None:
-                    self._done("evict", PODS, name, evicted)
+                return self._done("evict", PODS, name, evicted) if evicted is not None else {}
 
     def _delete(self, write: Delete) -> Json:
         """Delete the object.
@@ -120,21 +121,10 @@ class Writer:
             PODS, name, "eviction", eviction, self.namespace, dry_run=dry_run, max_retries=0
         )
 
-    def _done(self, write: str, resource: Resource, name: str, answer: Json) -> None:
+    def _done(self, write: str, resource: Resource, name: str, answer: Json) -> Json:
         self.wrote(resource, resource_version(answer))
         wrote(write, resource.kind, name)
-
-
-@contextmanager
-def _without_quotes(written: Json) -> Iterator[None]:
-    """Keep a refusal from repeating a Secret, as a policy's may: it is told and logged."""
-    try:
-        yield
-    except ApiError as error:
-        if not quotes(error.message, written.get("data") or {}):
-            raise
-        message = f"refused with code {error.code}, in words that quote the Secret"
-        raise ApiError(error.code, error.reason, message, details=error.details) from None
+        return answer
 
 
 def is_stale(error: ApiError) -> bool:

@@ -15,7 +15,7 @@ import structlog
 from controller.api.conditions import Problem
 from controller.api.storage import StorageReference
 from controller.changes import wrote
-from controller.consumers.consumer import NAMESPACES, Consumer, Data, Delivery, Signed, manager
+from controller.consumers.consumer import NAMESPACES, Consumer, Delivery, Signed, manager
 from controller.consumers.decide import (
     Apply,
     Decision,
@@ -35,6 +35,7 @@ from controller.consumers.refusals import (
     namespace_missing,
     refusal,
 )
+from controller.secretrefusals import in_own_words
 from informers import APPLY_PATCH, ApiError, Client, ConnectionFailed
 from informers.errors import is_conflict, is_not_found
 from workqueue import Clock
@@ -207,7 +208,7 @@ class Consumers:
             if is_conflict(error):
                 return None
             verb = "create" if present is None else "patch"
-            return Refuse(self._problem(error, consumer, verb, decision.body.get("data")))
+            return Refuse(self._problem(error, consumer, verb))
         why = decision.content.issued if decision.content else "withdrawn"
         wrote("apply", consumer.kind, f"{consumer.namespace}/{consumer.name}", why)
         problem = changed_on_the_way(stored, decision.body, consumer)
@@ -223,26 +224,26 @@ class Consumers:
 
     def _apply(self, storage: StorageReference, consumer: Consumer, body: Json) -> Json:
         # By force: whose the fields are was decided on the very version that is written to.
-        return self._client.patch(
-            consumer.resource,
-            consumer.name,
-            body,
-            namespace=consumer.namespace,
-            content_type=APPLY_PATCH,
-            query={"fieldManager": manager(storage), "force": True},
-        )
+        with in_own_words(consumer.resource):
+            return self._client.patch(
+                consumer.resource,
+                consumer.name,
+                body,
+                namespace=consumer.namespace,
+                content_type=APPLY_PATCH,
+                query={"fieldManager": manager(storage), "force": True},
+            )
 
     def _problem(
         self,
         error: ApiError | ConnectionFailed,
         consumer: Consumer,
         verb: str,
-        data: Data | None = None,
     ) -> Problem:
         forbidden = isinstance(error, ApiError) and missing_right(error)
         if forbidden and self._has_no_namespace(consumer):
             return namespace_missing(consumer)
-        return refusal(error, consumer, verb, data)
+        return refusal(error, consumer, verb)
 
     def _has_no_namespace(self, consumer: Consumer) -> bool:
         """Whether the namespace is known to be missing; we may not be allowed to ask."""

@@ -5,9 +5,7 @@ from dataclasses import replace
 from typing import Final
 
 from controller.api.conditions import Problem
-from controller.consumers.consumer import DEPLOYMENTS, Consumer, Data
-from controller.resources import SECRETS
-from controller.secretdata import quotes
+from controller.consumers.consumer import DEPLOYMENTS, Consumer
 from informers import ApiError, ConnectionFailed
 from informers.errors import is_conflict, is_not_found
 
@@ -20,18 +18,13 @@ DELIVERY_FAILED: Final = "DeliveryFailed"
 _BUSY: Final = frozenset({429, 503, 504})
 """Answers of a server that has too much to do now, or a part of which is away."""
 
-_MISSING_RIGHT: Final = re.compile(r"cannot (\w+) resource ")
+_MISSING_RIGHT: Final = re.compile(r"cannot ([a-z]+) resource ")
 """As the server says it where no role allows; it is silent on that where quotas and webhooks
 forbid."""
 
 
-def refusal(
-    error: ApiError | ConnectionFailed, consumer: Consumer, verb: str, data: Data | None = None
-) -> Problem:
-    """Say what keeps `verb` from being done to a consumer's object, and what to do about it.
-
-    `data` is what was to be written; of a Secret's nothing is repeated, whatever the answer says.
-    """
+def refusal(error: ApiError | ConnectionFailed, consumer: Consumer, verb: str) -> Problem:
+    """Say what keeps `verb` from being done to a consumer's object, and what to do about it."""
     if isinstance(error, ConnectionFailed):
         # One that ran out of time is told as others are not: a webhook hangs for one object alone.
         message = f"{consumer}: {verb}: {error}"
@@ -46,11 +39,8 @@ def refusal(
         return Problem(NAMESPACE_LEAVING, message, passes=True)
     if right := missing_right(error):
         return Problem(CONSUMER_FORBIDDEN, _forbidden(consumer, right))
-    told = error.message
-    if consumer.resource == SECRETS and quotes(told, data or {}):
-        told = f"refused with code {error.code}, in words that quote the pair"
     passes = error.code in _BUSY or is_conflict(error)
-    return Problem(DELIVERY_FAILED, f"{consumer}: {verb}: {told}", passes=passes)
+    return Problem(DELIVERY_FAILED, f"{consumer}: {verb}: {error.message}", passes=passes)
 
 
 def namespace_missing(consumer: Consumer) -> Problem:

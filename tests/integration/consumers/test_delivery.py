@@ -1,6 +1,5 @@
 """Deliveries by a client with the rights of artifacts/consumers, on a real API server."""
 
-import contextlib
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -330,6 +329,7 @@ def test_what_a_policy_quotes_of_a_pair_is_told_to_nobody(
     scene: Scene, request: pytest.FixtureRequest
 ) -> None:
     scene.allow()
+    assert scene.deliver().problems == ()
     name, run = f"quotes-{scene.namespace}", scene.control_plane.kubectl
     kinds = "validatingadmissionpolicy,validatingadmissionpolicybinding"
     request.addfinalizer(lambda: run("delete", kinds, name))
@@ -337,16 +337,18 @@ def test_what_a_policy_quotes_of_a_pair_is_told_to_nobody(
         run("create", "-f", "-", stdin=obj)
 
     def denied() -> bool:
-        with contextlib.suppress(ApiError):
-            scene.delete(scene.pair)
-        report = scene.deliver()
-        return any("quote the pair" in message for message in scene.messages(report))
+        scene.makes.authority += 1
+        messages = scene.messages(scene.deliver(scene.makes.delivery(scene.pair)))
+        return any(f"'{name}' with binding '{name}' denied request" in told for told in messages)
 
     with capture_logs() as logs:
         eventually(denied)
-        report = scene.deliver()
+        # Of the one that was there before as well: it is good until its end.
+        reports = (scene.deliver(), scene.withdraw(scene.pair))
+    assert [report.problems[0].reason for report in reports] == ["DeliveryFailed"] * 2
     keys = [PairMaker().pair(serial)["tls.key"] for serial in range(1, 100)]
-    told = repr((logs, report))
+    assert scene.get(scene.pair)["data"]["tls.key"] in keys
+    told = repr((logs, reports))
     assert not [key for key in keys if key in told]
 
 
@@ -425,7 +427,8 @@ def _quoting_policy(name: str, namespace: str) -> list[Json]:
             "validations": [
                 {
                     "expression": "false",
-                    "messageExpression": "'no room for ' + string(object.data['tls.key'])",
+                    "messageExpression": "'no room for ' + string(oldObject.data['tls.key'])"
+                    " + (has(object.data) ? string(object.data['tls.key']) : '')",
                 }
             ],
         },

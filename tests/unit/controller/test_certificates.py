@@ -71,6 +71,7 @@ def test_a_look_shows_no_key(first: CertificateLook) -> None:
     key = first.authority["data"]["tls.key"]
     assert key not in repr(first)
     assert decoded(first.authority["data"], "tls.key").decode() not in repr(first)
+    assert key not in repr(found_after(first))
 
 
 def test_what_gates_serve_by_is_in_files_of_one_secret(first: CertificateLook) -> None:

@@ -179,7 +179,7 @@ def take_service(world: TlsWorld) -> None:
 
 
 def ask_for_the_impossible(world: TlsWorld) -> None:
-    world.spec(reclaimPolicy="Delete")
+    world.spec(reclaimPolicy="Recycle")
 
 
 @pytest.mark.parametrize("happens", [lose_core_ca, take_service, ask_for_the_impossible])
@@ -271,7 +271,7 @@ def test_what_is_new_is_told_once_whatever_becomes_of_the_writes_after_it(
     deployed.spec(replicas=3)
     deployed.rotate("now")
     for _ in range(3):
-        with pytest.raises(ApiError, match="it changed"):
+        with pytest.raises(ApiError, match="409 Conflict"):
             deployed.reconcile()
     deployed.server.failures.clear()
     deployed.settle()
@@ -777,6 +777,90 @@ def test_what_cannot_be_stored_is_not_delivered(deployed: TlsWorld, name: str, h
     told = {"EtcdStorageDeployFailure", *(["AuthorityRotated"] if name == SERVING else [])}
     assert {reason for reason, _ in deployed.news()} == told
     assert deployed.status()["certificates"] == before
+
+
+def make_immutable(secret: Json) -> None:
+    secret["immutable"] = True
+
+
+def hold_deletion(secret: Json) -> None:
+    secret["metadata"].update(
+        deletionTimestamp="2026-01-02T03:04:05Z", finalizers=["their/finalizer"]
+    )
+
+
+def give_away(secret: Json) -> None:
+    other = {"kind": "Deployment", "name": "d", "uid": "another", "controller": True}
+    secret["metadata"]["ownerReferences"] = [other]
+
+
+@pytest.mark.parametrize("stop", [make_immutable, hold_deletion, give_away])
+def test_whatever_keeps_the_authority_from_being_written_who_leaves_is_cut_off(
+    deployed: TlsWorld, stop: Callable[[Json], None]
+) -> None:
+    deployed.server.edit(SECRETS, AUTHORITY, stop)
+    deployed.rotate("now")
+    deployed.settle()
+    authority, leaf = deployed.server.peek(SECRETS, AUTHORITY), deployed.leaf
+    deployed.spec(**listing(BUNDLE_A, PAIR_A))
+    deployed.settle()
+    assert deployed.held(PAIR_B) == {}
+    assert "team-b" not in deployed.clients
+    assert "team-a" in deployed.clients
+    assert deployed.delivered == {BUNDLE_A, PAIR_A}
+    assert deployed.leaf == leaf
+    assert deployed.server.peek(SECRETS, AUTHORITY) == authority
+    assert deployed.condition("Deployed")[0] == "False"
+    assert deployed.settle() == []
+
+
+@pytest.mark.parametrize("stop", [make_immutable, hold_deletion])
+@pytest.mark.parametrize("days", [80, 1500])
+def test_an_authority_that_cannot_be_replaced_signs_to_its_end(
+    deployed: TlsWorld, stop: Callable[[Json], None], days: int
+) -> None:
+    signer, leaf, pair = deployed.signer, deployed.leaf, deployed.pair(PAIR_A)
+    deployed.server.edit(SECRETS, AUTHORITY, stop)
+    deployed.rotate("now")
+    deployed.advance(days * DAY)
+    deployed.settle()
+    assert (deployed.signer, deployed.held_bundle()) == (signer, (signer,))
+    assert leaf != deployed.leaf
+    assert pair != deployed.pair(PAIR_A)
+    for certificate in (deployed.leaf, deployed.pair(PAIR_A), deployed.pair(PAIR_B)):
+        assert is_signed_by(certificate, signer)
+        assert certificate.not_valid_after_utc > deployed.now
+    reason = "ObjectImmutable" if stop is make_immutable else "AwaitingDeletion"
+    assert deployed.condition("Deployed")[:2] == ("False", reason)
+    deployed.reconcile()
+    assert deployed.again is not None
+    assert deployed.again > 0
+
+    after = deployed.leaf
+    deployed.now = signer.not_valid_after_utc
+    deployed.settle()
+    assert deployed.leaf == after
+    assert deployed.settle() == []
+
+
+def test_what_an_authority_that_cannot_be_written_signs_is_believed_to_its_end(
+    deployed: TlsWorld,
+) -> None:
+    old = deployed.signer
+    deployed.server.edit(SECRETS, AUTHORITY, make_immutable)
+    deployed.rotate("now")
+    deployed.spec(clientCertificateValidity="4800h")
+    deployed.advance(80 * DAY)
+    deployed.settle()
+    end = deployed.pair(PAIR_A).not_valid_after_utc
+    assert end == deployed.now + 200 * DAY
+    deployed.spec(clientCertificateValidity="2160h")
+    deployed.server.edit(SECRETS, AUTHORITY, lambda secret: secret.pop("immutable"))
+    deployed.settle()
+    assert deployed.signer != old
+    deployed.now = end - SECOND
+    deployed.settle()
+    assert old in deployed.bundle
 
 
 # What gates show.

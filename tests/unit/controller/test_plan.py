@@ -444,7 +444,10 @@ def test_secrets_are_made_and_mended_in_their_order_and_none_is_left_alone() -> 
 def test_a_secret_that_cannot_be_written_holds_its_plan_up() -> None:
     server = MemoryServer()
     fixed = stored(server, secret("a", data={"key": "old"}, immutable=True))
-    assert plan_secrets(STORAGE, (fixed, secret("a", data={"key": "new"}))).is_stuck
+    plan = plan_secrets(STORAGE, (fixed, secret("a", data={"key": "new"})), (None, secret("b")))
+    assert plan.is_stuck
+    assert plan.is_stuck_at("a")
+    assert not plan.is_stuck_at("b")
     assert not plan_secrets(STORAGE, (fixed, secret("a", data={"key": "old"}))).is_stuck
     going = stored(server, secret("b"), deletionTimestamp="2026-01-02T03:04:05Z")
     assert plan_secrets(STORAGE, (going, secret("b"))).is_stuck
@@ -472,3 +475,10 @@ def test_foreign_secrets_with_certificates_are_conflicts_too() -> None:
 def _seen(rs: Json) -> None:
     """Let the ReplicaSet controller have seen the object as it is."""
     rs["status"]["observedGeneration"] = rs["metadata"]["generation"]
+
+
+def test_no_key_is_shown_by_what_holds_objects() -> None:
+    obj = secret("a", data={"tls.key": "a2V5"})
+    there = Snapshot(None, {SECRETS: obj}, obj, obj, (), None, obj, obj)
+    assert "a2V5" not in repr((Create(SECRETS, obj), Patch(SECRETS, "a", obj), there))
+    assert "Secret" in repr(Create(SECRETS, obj))

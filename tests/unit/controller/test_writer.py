@@ -194,24 +194,18 @@ def test_an_eviction_that_is_to_come_back_later_does_not_hold_the_worker() -> No
     assert (len(server.requests), clock.waits) == (1, [])
 
 
-@pytest.mark.parametrize("quoted", ["a2V5IG9mIHRoZSBhdXRob3JpdHk=", "key of the authority"])
-def test_a_refusal_that_quotes_a_secret_is_not_repeated(
-    server: MemoryServer, writer: Writer, quoted: str
+def test_of_what_a_policy_says_of_a_secret_nothing_is_repeated(
+    server: MemoryServer, writer: Writer
 ) -> None:
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "etcd-ca-a", "namespace": NAMESPACE},
-        "data": {"tls.key": "a2V5IG9mIHRoZSBhdXRob3JpdHk="},
-    }
+    """It may be of the one that was there before, which may be valid for long."""
+    there = server.put(SECRETS, {"metadata": {"name": "etcd-ca-a", "namespace": NAMESPACE}})
+    guard = {"resourceVersion": there["metadata"]["resourceVersion"]}
+    patch = Patch(SECRETS, "etcd-ca-a", {"metadata": guard, "data": {"tls.key": "bmV3"}})
     details = {"name": "etcd-ca-a", "kind": "secrets"}
-    for message, told in (
-        (f"denied {quoted}, alas", "refused with code 403, in words that quote the Secret"),
-        ("denied", "denied"),
-    ):
-        refusal = ApiError(403, "Forbidden", message, details=details)
-        server.failures["create Secret etcd-ca-a"] = refusal
-        with pytest.raises(ApiError) as refused:
-            writer.carry_out(Create(SECRETS, secret))
-        assert (refused.value.message, refused.value.details) == (told, details)
-        assert refused.value.__cause__ is None
+    words = 'admission webhook "w" denied the request: b2xk'
+    server.failures["patch Secret etcd-ca-a"] = ApiError(403, "Forbidden", words, details=details)
+    with pytest.raises(ApiError) as refused:
+        writer.carry_out(patch)
+    told = 'refused with code 403: admission webhook "w" denied the request'
+    assert (refused.value.message, refused.value.details) == (told, details)
+    assert refused.value.__cause__ is None

@@ -341,6 +341,17 @@ def test_no_key_is_in_a_log_an_outcome_or_a_problem(happens: Callable[[World], N
         assert key not in "".join(problem.message for problem in report.problems)
 
 
+def test_a_key_that_is_withdrawn_is_told_to_nobody() -> None:
+    """It is good until its end, and a policy may quote what was there before."""
+    world = World()
+    world.deliver()
+    _refuse(world)
+    with capture_logs() as logs:
+        report = world.withdraw(PAIR)
+    assert [problem.reason for problem in report.problems] == ["DeliveryFailed"]
+    assert world.makes.pair(1)["tls.key"] not in repr((logs, report))
+
+
 def test_a_failure_is_logged_once() -> None:
     world = World()
     world.server.failures["get Secret team-a/etcd-client"] = FORBIDDEN

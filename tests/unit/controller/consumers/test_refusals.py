@@ -5,7 +5,7 @@ import pytest
 from controller.consumers.consumer import Consumer
 from controller.consumers.refusals import in_withdrawal, missing_right, refusal
 from informers import ApiError, ConnectionFailed
-from tests.support.deliveries import BUNDLE, PAIR, PairMaker, decoded
+from tests.support.deliveries import BUNDLE, PAIR
 
 RBAC = (
     'secrets "etcd-client" is forbidden: User "u" cannot patch resource "secrets" in API group ""'
@@ -89,23 +89,3 @@ def test_what_passes_by_itself_needs_no_person(
     problem = refusal(error, PAIR, "patch")
     assert (problem.reason, problem.passes) == ("DeliveryFailed", passes)
     assert str(PAIR) in problem.message
-
-
-DATA = PairMaker().pair(1234567)
-ENCODED = DATA["tls.key"]
-
-
-@pytest.mark.parametrize(
-    "quoted",
-    [ENCODED, ENCODED[3:19], decoded(ENCODED), f"{ENCODED[:9]}\n {ENCODED[9:]}", DATA["tls.crt"]],
-)
-def test_an_answer_that_quotes_the_pair_is_not_repeated(quoted: str) -> None:
-    error = ApiError(400, "BadRequest", f'webhook "w" denied {quoted}, alas')
-    problem = refusal(error, PAIR, "patch", DATA)
-    assert problem.message == f"{PAIR}: patch: refused with code 400, in words that quote the pair"
-
-
-def test_a_bundle_is_no_secret() -> None:
-    error = ApiError(400, "BadRequest", "denied: a bundle of certificates")
-    problem = refusal(error, BUNDLE, "patch", {"serving-ca.crt": "a bundle of certificates"})
-    assert "a bundle of certificates" in problem.message
