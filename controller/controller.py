@@ -20,13 +20,14 @@ from controller.consumers import Consumers, Restarts
 from controller.core import Listeners, UserKeeper
 from controller.coreusers import CoreUsers, connect, core_access
 from controller.dataplane import GatedDataPlane
-from controller.events import EventRecorder
+from controller.fights import Fights
 from controller.health import Check
 from controller.leaderelection import LeaderCallbacks, LeaderElector
 from controller.metrics import CertificateMetrics
 from controller.options import PROGRAM, Options
 from controller.reconcile import Reconciler
 from controller.reconcilemetrics import ReconcileMetrics
+from controller.recorder import EventRecorder
 from controller.resources import CONFIG_MAPS, REPLICA_SETS, SECRETS
 from controller.rollouts import Rollouts, rolling_now
 from controller.served import ServedCertificates
@@ -99,13 +100,13 @@ class EtcdStorageController:
         InformerCollector(registry, {PROGRAM: self._factory})
         metrics = CertificateMetrics(now)
         registry.register(metrics)
-        self._recorder = EventRecorder(client, PROGRAM, now)
+        self._recorder = EventRecorder(client, PROGRAM, now, clock=clock, rng=rng)
         watches = Watches(self._factory, self._queue, options, self._refresh_access)
         self._listers = watches.listers
         if elector:
             watches.follow_lease(PROGRAM, elector.handler)
         registry.register(StorageMetrics(self._listers.storages, now))
-        self._keeper = self._make_keeper(watches, rng) if options.user_secrets else None
+        self._keeper = self._make_keeper(watches, rng)
         consistency = ConsistencyStore(self._listers.written(), clock)
         self._watchdog = Watchdog(consistency, watches.written, clock)
         self._rollouts = Rollouts(options.max_concurrent_rollouts, clock, self._queue.add)
@@ -148,6 +149,8 @@ class EtcdStorageController:
                 self._served,
             ),
             metrics=metrics,
+            fights=Fights(self._client, options.namespace, clock),
+            keeper=self._keeper,
             users=self._make_users(now),
         )
 
@@ -157,20 +160,20 @@ class EtcdStorageController:
 
     def _make_users(self, now: Callable[[], datetime]) -> CoreUsers | None:
         secrets = self._options.user_secrets
-        if self._keeper is None or secrets is None:
+        if secrets is None:
             return None
         return CoreUsers(self._keeper, PairMaker(self._options.namespace, secrets.client_ca), now)
 
     def _refresh_access(self) -> None:
         """Tell the keeper how the core is reached now; called whenever that may have changed."""
         options, find = self._options, self._listers.find_shared
-        if self._keeper is None or options.user_secrets is None:
-            return
-        urls, secrets = options.core_controller_urls, options.user_secrets
+        core, secrets = options.core, options.user_secrets
+        pair = secrets.root if secrets else core.certs_secret
         with self._access_lock:
-            config_map = find(CONFIG_MAPS, options.core.ca_config_map, options.namespace)
-            root = find(SECRETS, secrets.root, options.namespace)
-            self._keeper.use(core_access(options.core, urls, secrets, config_map, root))
+            config_map = find(CONFIG_MAPS, core.ca_config_map, options.namespace)
+            secret = find(SECRETS, pair, options.namespace)
+            urls = options.core_controller_urls
+            self._keeper.use(core_access(core, urls, secrets, config_map, secret))
 
     def run(self, stop: threading.Event) -> bool:
         """Work until `stop` is set, then close the client.
@@ -209,8 +212,7 @@ class EtcdStorageController:
     def _lose(self, why: str) -> None:
         """Cut all that writes, before another controller may begin to, and end the program."""
         self._client.close()
-        if self._keeper:
-            self._keeper.stop(0.0)
+        self._keeper.stop(0.0)
         # At the end there is nothing to lose any more.
         if not self._stop.is_set():
             self.fail(f"the lease was lost: {why}")
@@ -221,7 +223,7 @@ class EtcdStorageController:
         self._queue.shut_down()
         with self._beginning:
             self._workers.join(_DRAIN)
-        quiet = self._keeper.stop(_KEEPER) if self._keeper else True
+        quiet = self._keeper.stop(_KEEPER)
         self._served.stop()
         self._recorder.stop()
         # Calls that still wait for an answer are cut now; their time to finish is over.
@@ -240,8 +242,7 @@ class EtcdStorageController:
     def _start_keeper(self) -> None:
         # Also where the objects that it needs have never been there, and so brought no news.
         self._refresh_access()
-        if self._keeper:
-            self._keeper.start()
+        self._keeper.start()
 
     def _await_sync(self) -> bool:
         """Wait for the first list of every kind; False if the stop came first."""

@@ -8,10 +8,12 @@ from controller import podstate
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage
 from controller.dataplane import Desired
+from controller.dataplane.names import object_name
 from controller.dataplane.rolling import pod_revision
+from controller.fights import Held
 from controller.ownership import Claim, Conflict, claim
-from controller.plan import Create, Delete, Plan, Snapshot, Write
-from controller.resources import SERVICES
+from controller.plan import Create, Delete, Patch, Plan, Snapshot, Write
+from controller.resources import SECRETS, SERVICES
 from controller.status import (
     AWAITING_DELETION,
     NAME_CONFLICT,
@@ -21,6 +23,7 @@ from controller.status import (
 )
 from controller.tenant import Tenant
 from controller.turn import Turn
+from controller.userpair import told
 from controller.writer import is_stale
 from informers import ApiError, ConnectionFailed
 
@@ -33,6 +36,8 @@ def observe(
 ) -> Observed:
     """Put together what the status tells of the time before any write."""
     service, replica_set = snapshot.objects.get(SERVICES), snapshot.replica_set
+    pair = snapshot.objects.get(SECRETS)
+    has_pair = tenant.users and pair is not None and claim(pair, storage) is not Claim.FOREIGN
     revision: str | None = desired.revision
     if tenant.problem:
         # What is wanted cannot be told now, so pods are measured by what was wanted last.
@@ -46,6 +51,7 @@ def observe(
         revision=revision,
         pods=snapshot.pods,
         isolates=tenant.isolates,
+        core_certificate=told(pair) if has_pair else {},
     )
 
 
@@ -61,16 +67,33 @@ def write_problem(error: ApiError | ConnectionFailed) -> Problem | None:
     return Problem(WRITE_FAILED, str(error)) if error.timed_out else None
 
 
+def after_fights(seen: Observed, held: Held) -> Observed:
+    """Add who keeps changing what is ours: until that ends nothing is as desired for long."""
+    if held.problem is None:
+        return seen
+    concerns = (*seen.concerns, held.problem)
+    return replace(seen, problem=seen.problem or held.problem, concerns=concerns)
+
+
 def after_turn(seen: Observed, turn: Turn, snapshot: Snapshot) -> Observed:
     """Add how the roll stands."""
     concerns = (*seen.concerns, *turn.concerns(snapshot))
     return replace(seen, concerns=concerns, queued=not turn.allowed)
 
 
-def after_writes(seen: Observed, done: Iterable[Write]) -> Observed:
-    """Add what was written: a Service just created serves from now on."""
-    created = any(isinstance(w, Create) and w.resource == SERVICES for w in done)
-    return replace(seen, served=seen.served or created)
+def after_writes(storage: EtcdStorage, seen: Observed, done: Iterable[Write]) -> Observed:
+    """Add what was written: a Service just created serves from now on, a pair is the new one."""
+    served, certificate = seen.served, seen.core_certificate
+    pair = object_name(SECRETS, storage.name)
+    for write in done:
+        match write:
+            case Create(resource) if resource == SERVICES:
+                served = True
+            case Create(resource, obj) if resource == SECRETS and obj["metadata"]["name"] == pair:
+                certificate = told(obj)
+            case Patch(resource, name, patch) if resource == SECRETS and name == pair:
+                certificate = told(patch) or certificate
+    return replace(seen, served=served, core_certificate=certificate)
 
 
 def conflict_problem(conflicts: Sequence[Conflict]) -> Problem | None:

@@ -5,7 +5,7 @@ without it. A ReplicaSet keeps the digest of each file, which tells a change as 
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from controller.dataplane.pods import CONFIG_ANNOTATIONS
@@ -58,16 +58,24 @@ def without_contents(replica_set: Mapping[str, Any]) -> Json:
 
 def with_contents(patch: Json, desired: Mapping[str, Any]) -> Json:
     """Return the patch of a ReplicaSet with the files of `desired` in the place of digests."""
+    files = desired["spec"]["template"]["metadata"]["annotations"]
+    return _patched(
+        patch, lambda name, value: files.get(name, value) if value is not None else None
+    )
+
+
+def patch_without_contents(patch: Json) -> Json:
+    """Return the patch of a ReplicaSet with digests in the place of its gate's files."""
+    return _patched(patch, lambda name, value: value and _digested(name, value))
+
+
+def _patched(patch: Json, change: Callable[[str, str | None], str | None]) -> Json:
     template = (patch.get("spec") or {}).get("template") or {}
     annotations = (template.get("metadata") or {}).get("annotations")
     if not annotations:
         return patch
-    files = desired["spec"]["template"]["metadata"]["annotations"]
-    filled = {
-        name: files.get(name, value) if value is not None else None
-        for name, value in annotations.items()
-    }
-    metadata = {**template["metadata"], "annotations": filled}
+    changed = {name: change(name, value) for name, value in annotations.items()}
+    metadata = {**template["metadata"], "annotations": changed}
     return {**patch, "spec": {**patch["spec"], "template": {**template, "metadata": metadata}}}
 
 

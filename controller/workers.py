@@ -12,6 +12,7 @@ from controller.changes import Changes
 from controller.consistency import CacheBehind
 from controller.events import Recorder
 from controller.reconcilemetrics import ERROR, REQUEUE, REQUEUE_AFTER, SUCCESS, ReconcileMetrics
+from controller.rights import MissingRights
 from controller.writer import is_stale
 from informers import ApiError, ConnectionFailed, Lister
 from workqueue import Clock, RateLimitingQueue, ShutDown
@@ -54,6 +55,7 @@ class Workers:
         self._metrics = metrics
         self._clock = clock
         self._on_death = on_death
+        self._rights = MissingRights()
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
@@ -166,7 +168,10 @@ class Workers:
             tell = quiet if failures < _LOUD else _log.warning
             tell("cache_was_behind", error=str(error), **changed.told())
         elif isinstance(error, ApiError | ConnectionFailed):
-            _log.warning("reconcile_failed", error=str(error), **changed.told())
+            # A right that is missing is missed by every storage, at every try.
+            quiet = self._rights.name(error) and not changed.writes
+            tell = _log.debug if quiet else _log.warning
+            tell("reconcile_failed", error=str(error), **changed.told())
         else:
             self._metrics.panicked()
             _log.error("reconcile_broke", exc_info=error, **changed.told())

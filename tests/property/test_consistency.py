@@ -18,6 +18,7 @@ from controller.api.storage import RESERVED_NAMES, read_storage
 from controller.consistency import CacheBehind, ConsistencyStore
 from controller.dataplane.names import object_name
 from controller.events import Event, Subject
+from controller.fights import Fights
 from controller.metrics import CertificateMetrics
 from controller.ownership import controller_of
 from controller.plan import Plan, Snapshot, conflicts, plan_storage
@@ -29,6 +30,7 @@ from controller.writer import is_stale
 from informers import ApiError, ConnectionFailed, Resource
 from tests.support.certifying import Certifying
 from tests.support.clock import FakeClock
+from tests.support.corekeeper import CoreKeeper
 from tests.support.memoryserver import WATCHED, MemoryServer
 from tests.support.objects import (
     CORE,
@@ -91,6 +93,7 @@ class World:
         """Versions that the controller cannot know of: others wrote them, or no answer came."""
         self.made = 0
         self.version = 0
+        self.clock = FakeClock()
         listers = self.server.listers()
         self.reconciler = Reconciler(
             client=self.server.client,
@@ -106,7 +109,9 @@ class World:
             rng=KnownRandom(),
             rollouts=Rollouts(1, FakeClock(), lambda _: None),
             certifier=Certifying().certifier,
+            keeper=CoreKeeper(),
             metrics=CertificateMetrics(lambda: datetime(2026, 1, 3, tzinfo=UTC)),
+            fights=Fights(self.server.client, NAMESPACE, self.clock),
         )
         self.server.put(CONFIG_MAPS, core_config_map())
         self.server.put(SECRETS, core_secret())
@@ -152,6 +157,7 @@ class World:
         self.server.writes.clear()
         self.server.bodies.clear()
         refused = ""
+        self.clock.step(60)  # Whoever fights with others waits for so long at most.
         try:
             self.reconciler.reconcile(NAME)
         except CacheBehind:

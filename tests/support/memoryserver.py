@@ -256,6 +256,14 @@ class MemoryServer:
         own = [self.our_secrets] if resource == SECRETS else []
         return [*([self.pictures[resource]] if resource in self.pictures else []), *own]
 
+    # Last, for it takes the name that the others' signatures mean a type by.
+    def list(self, resource: Resource, namespace: str | None = None, **query: str) -> Json:
+        """Return the one object that a selector by name finds, or none."""
+        wanted = query["fieldSelector"].removeprefix("metadata.name=")
+        found = self._objects.get((resource, wanted))
+        there = found is not None and found["metadata"].get("namespace") == namespace
+        return {"items": [_copy(found)] if there else []}
+
 
 def _copy(value: _T) -> _T:
     """Copy what is JSON, in a tenth of the time that `deepcopy` takes."""

@@ -1,5 +1,6 @@
 """The yardstick: the same writes, in a loop that looks at nothing and decides nothing."""
 
+import random
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,13 +11,14 @@ from typing import Any
 from controller import events
 from controller.api.storage import EtcdStorage, read_storage
 from controller.dataplane import CoreEtcd, Facts, GatedDataPlane, Images
-from controller.events import EventRecorder
 from controller.options import DEFAULT_GATE_IMAGE, DEFAULT_PROXY_IMAGE, PROGRAM
 from controller.ownership import with_controller
+from controller.recorder import EventRecorder
 from controller.resources import ETCD_STORAGES, REPLICA_SETS
 from controller.status import Observed, desired_status
 from hack.bench.controller.storages import NAMESPACE, THREADS
 from informers import Client, Resource
+from workqueue import RealClock
 
 Json = dict[str, Any]
 
@@ -52,7 +54,8 @@ def written(api: Client, stored: Sequence[Mapping[str, Any]], core_url: str) -> 
     """Make the writes for all of these, by the controller's number of threads; return seconds."""
     now = datetime.now(UTC)
     plans = [planned(obj, core_url, now) for obj in stored]
-    recorder = EventRecorder(api, PROGRAM, lambda: datetime.now(UTC))
+    rng = random.Random(1)  # noqa: S311 - it is load
+    recorder = EventRecorder(api, PROGRAM, lambda: datetime.now(UTC), clock=RealClock(), rng=rng)
     began = time.monotonic()
     try:
         with ThreadPoolExecutor(THREADS) as pool:

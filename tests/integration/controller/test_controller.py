@@ -450,20 +450,6 @@ def test_the_replica_set_of_2018_is_replaced(
         assert selector == {"etcd.xmudrii.com/storage": "legacy"}
 
 
-def test_what_cannot_be_served_is_refused_and_not_served_worse(
-    storages: Storages,
-    core_credentials: None,
-    run_controller: RunController,
-    control_plane: ControlPlane,
-    namespace: str,
-) -> None:
-    with run_controller():
-        storages.create("asking", reclaimPolicy="Delete")
-        storages.await_condition("asking", "Deployed", "NotSupported")
-        assert "reclaimPolicy Delete" in storages.condition("asking", "Deployed")["message"]
-        assert _get(control_plane, namespace, "svc/etcd-asking") is None
-
-
 def test_direct_without_users_is_refused_and_named(
     storages: Storages,
     core_credentials: None,

@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 from controller import controller as module
 from controller import watchdog
 from controller.api.conditions import find_condition
-from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER
+from controller.api.storage import CORE_FINALIZER, CORE_USER_OWNER
 from controller.consistency import CacheBehind
 from controller.controller import EtcdStorageController
 from controller.core import Access
@@ -521,7 +521,7 @@ def test_what_keeps_users_from_being_made_is_told(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(module, "connect", refuse)
     found = Running("--etcd-core-root-secret=root-pair", "--etcd-core-client-ca-secret=clients")
     found.server.put(ETCD_STORAGES, etcd_storage("a"))
-    going = {"deletionTimestamp": "2026-01-02T03:04:05Z", "finalizers": [CORE_USER_FINALIZER]}
+    going = {"deletionTimestamp": "2026-01-02T03:04:05Z", "finalizers": [CORE_FINALIZER]}
     claimed = {CORE_USER_OWNER: "uid-going"}
     found.server.put(ETCD_STORAGES, etcd_storage("going", meta=going, status=claimed))
     with running(found):

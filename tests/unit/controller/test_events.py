@@ -1,206 +1,75 @@
-"""Events as the server gets them: counted, never in the way."""
+"""Which events a storage's life is worth."""
 
-import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
-from controller import events
-from controller.events import EventRecorder, normal, warning
-from controller.resources import EVENTS
-from informers import ApiError, ConnectionFailed
-from tests.support.eventually import eventually
-from tests.support.memoryserver import MemoryServer
+from controller.events import certificate_event, reclaimed_event, transition_events
+from controller.plan import Create, Delete, Evict, Patch, Write
+from controller.resources import REPLICA_SETS, SERVICES
 from tests.support.objects import read
 
 Json = dict[str, Any]
 
-STORAGE = read()
+
+def deployed(status: str, reason: str, message: str = "why") -> Json:
+    condition = {"type": "Deployed", "status": status, "reason": reason, "message": message}
+    return {"conditions": [condition], "observedGeneration": 1}
 
 
-class Gate(MemoryServer):
-    """A server that answers nothing before `open` is set."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open = threading.Event()
-        self.reached = threading.Event()
-
-    def create(self, *args: Any, **kwargs: Any) -> Json:
-        self.reached.set()
-        assert self.open.wait(5)
-        return super().create(*args, **kwargs)
+WELL = deployed("True", "EtcdProxyDeployed")
 
 
-class Moments:
-    """A minute passes between any two looks."""
-
-    def __init__(self) -> None:
-        self.now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        self.now += timedelta(minutes=1)
-        return self.now
-
-
-@pytest.fixture
-def server() -> MemoryServer:
-    return MemoryServer()
-
-
-@pytest.fixture
-def recorder(server: MemoryServer) -> Iterator[EventRecorder]:
-    recorder = EventRecorder(server.client, "etcdproxy-controller", Moments())
-    yield recorder
-    end(recorder)
-
-
-def flush(recorder: EventRecorder) -> None:
-    """Return once all that was recorded before has been sent."""
-    recorder._sender.submit(int).result(timeout=5)
-
-
-def end(recorder: EventRecorder) -> None:
-    """Stop, and wait for the thread, as only a test has to."""
-    recorder.stop()
-    recorder._sender.shutdown()
-
-
-def test_an_event_as_kubectl_describe_wants_it(
-    server: MemoryServer, recorder: EventRecorder
-) -> None:
-    recorder.record(STORAGE, warning("Broken", "x" * 2000))
-    flush(recorder)
-    (event,) = server.all(EVENTS)
-    name = event["metadata"]["name"]
-    assert name.startswith("etcd-name.")
-    assert event["metadata"]["namespace"] == "default"
-    assert event["involvedObject"] == {
-        "apiVersion": "etcd.xmudrii.com/v1alpha1",
-        "kind": "EtcdStorage",
-        "name": "etcd-name",
-        "uid": "uid-etcd-name",
-    }
-    assert (event["type"], event["reason"], event["message"]) == ("Warning", "Broken", "x" * 1024)
-    assert (event["count"], event["source"]) == (1, {"component": "etcdproxy-controller"})
-    assert event["firstTimestamp"] == event["lastTimestamp"] == "2026-01-02T03:05:05Z"
-
-
-def test_a_repetition_is_counted(server: MemoryServer, recorder: EventRecorder) -> None:
-    for _ in range(3):
-        recorder.record(STORAGE, normal("Synced", "done"))
-    flush(recorder)
-    (event,) = server.all(EVENTS)
-    assert (event["count"], event["type"]) == (3, "Normal")
-    assert event["firstTimestamp"] == "2026-01-02T03:05:05Z"
-    assert event["lastTimestamp"] == "2026-01-02T03:07:05Z"
-
-
-def test_what_differs_is_an_event_of_its_own(
-    server: MemoryServer, recorder: EventRecorder
-) -> None:
-    other = read("other")
-    reborn = read(meta={"uid": "another"})
-    for storage, event in (
-        (STORAGE, normal("A", "m")),
-        (STORAGE, warning("A", "m")),
-        (STORAGE, normal("B", "m")),
-        (STORAGE, normal("A", "n")),
-        (other, normal("A", "m")),
-        (reborn, normal("A", "m")),
-    ):
-        recorder.record(storage, event)
-    flush(recorder)
-    assert [event["count"] for event in server.all(EVENTS)] == [1] * 6
-
-
-def test_an_event_that_the_server_has_forgotten_is_written_anew(
-    server: MemoryServer, recorder: EventRecorder
-) -> None:
-    recorder.record(STORAGE, normal("Synced", "done"))
-    recorder.record(STORAGE, normal("Synced", "done"))
-    flush(recorder)
-    (first,) = server.all(EVENTS)
-    server.remove(EVENTS, first["metadata"]["name"])
-    recorder.record(STORAGE, normal("Synced", "done"))
-    recorder.record(STORAGE, normal("Synced", "done"))
-    flush(recorder)
-    (second,) = server.all(EVENTS)
-    assert second["metadata"]["name"] != first["metadata"]["name"]
-    assert second["count"] == 2
+def told(before: Json, after: Json, **meta: Any) -> list[tuple[str, str]]:
+    storage = read(status=before, meta=meta)
+    return [(event.type, event.reason) for event in transition_events(storage, after)]
 
 
 @pytest.mark.parametrize(
-    "failure",
+    ("before", "after", "events"),
     [
-        ApiError(403, "Forbidden", "no"),
-        ConnectionFailed("https://server", "refused"),
-        KeyError("an error of our own"),
+        ({}, WELL, [("Normal", "EtcdStorageDeployed")]),
+        (WELL, WELL, []),
+        (WELL, deployed("False", "NameConflict"), [("Warning", "ErrResourceReclaimed")]),
+        (WELL, deployed("False", "WriteFailed"), [("Warning", "EtcdStorageDeployFailure")]),
+        (WELL, deployed("False", "DriftFight"), [("Warning", "EtcdStorageDeployFailure")]),
+        ({**WELL, "observedGeneration": 0}, WELL, [("Normal", "Synced")]),
+        # Another message is told by the condition, not by an event.
+        (deployed("False", "WriteFailed", "a"), deployed("False", "WriteFailed", "b"), []),
     ],
 )
-def test_a_failing_server_harms_nothing(failure: Exception) -> None:
-    class Failing(MemoryServer):
-        broken = True
-
-        def create(self, *args: Any, **kwargs: Any) -> Json:
-            if self.broken:
-                raise failure
-            return super().create(*args, **kwargs)
-
-    server = Failing()
-    recorder = EventRecorder(server.client, "c", Moments())
-    with capture_logs() as logs:
-        recorder.record(STORAGE, normal("A", "m"))
-        flush(recorder)
-    assert [(log["event"], log["key"], log["reason"]) for log in logs] == [
-        ("event_broke" if isinstance(failure, KeyError) else "event_not_sent", "etcd-name", "A")
-    ]
-    server.broken = False
-    recorder.record(STORAGE, normal("A", "m"))
-    flush(recorder)
-    end(recorder)
-    assert [event["count"] for event in server.all(EVENTS)] == [1]
-
-
-def test_a_full_buffer_drops_and_does_not_block(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_PENDING", 3)
-    server = Gate()
-    recorder = EventRecorder(server.client, "c", Moments())
-    with capture_logs() as logs:
-        for number in range(5):
-            recorder.record(STORAGE, normal("A", str(number)))
-    assert [log["event"] for log in logs] == ["event_dropped", "event_dropped"]
-    server.open.set()
-    flush(recorder)
-    # There is room again for those that come now.
-    recorder.record(STORAGE, normal("A", "later"))
-    flush(recorder)
-    end(recorder)
-    assert [event["message"] for event in server.all(EVENTS)] == ["0", "1", "2", "later"]
-
-
-def test_no_more_events_are_remembered_than_there_is_room_for(
-    server: MemoryServer, recorder: EventRecorder, monkeypatch: pytest.MonkeyPatch
+def test_what_is_told_of_a_change(
+    before: Json, after: Json, events: list[tuple[str, str]]
 ) -> None:
-    monkeypatch.setattr(events, "_REMEMBERED", 2)
-    for message in ("a", "b", "a", "c", "a", "b"):
-        recorder.record(STORAGE, normal("A", message))
-    flush(recorder)
-    counts = [(event["message"], event["count"]) for event in server.all(EVENTS)]
-    assert counts == [("a", 3), ("b", 1), ("c", 1), ("b", 1)]
+    assert told(before, after) == events
 
 
-def test_stop_returns_at_once_and_drops_what_waits() -> None:
-    server = Gate()
-    recorder = EventRecorder(server.client, "c", Moments())
-    for number in range(3):
-        recorder.record(STORAGE, normal("A", str(number)))
-    assert server.reached.wait(5)
-    recorder.stop()
-    recorder.record(STORAGE, normal("A", "after the stop"))
-    server.open.set()
-    eventually(lambda: not any(thread.is_alive() for thread in recorder._sender._threads))
-    assert [event["message"] for event in server.all(EVENTS)] == ["0"]
+def test_a_deletion_that_waits_is_no_failure_to_deploy() -> None:
+    gone = {"deletionTimestamp": "2026-01-02T03:04:05Z"}
+    going = deployed("False", "Deleting")
+    stuck = deployed("False", "CoreUnreachable")
+    assert told(WELL, going, **gone) == [("Normal", "EtcdStorageDeleting")]
+    assert told(going, going, **gone) == []
+    assert told(going, stuck, **gone) == [("Warning", "EtcdStorageDeleteFailure")]
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (Patch(SERVICES, "s", {}, adopts=True), "adopted the orphaned Service s"),
+        (Patch(SERVICES, "s", {}), None),
+        (Delete(REPLICA_SETS, "r", "uid", "7"), "replaces the ReplicaSet r: its selector is old"),
+        (Create(SERVICES, {}), None),
+        (Evict("p", "uid", "7"), None),
+    ],
+)
+def test_what_is_told_of_a_write(write: Write, message: str | None) -> None:
+    event = reclaimed_event(write)
+    assert (event.message if event else None) == message
+    assert event is None or (event.type, event.reason) == ("Normal", "ResourceReclaimed")
+
+
+def test_a_new_authority_is_told_from_a_new_pair() -> None:
+    for kind, reason in (("signing", "AuthorityRotated"), ("serving", "CertificateRenewed")):
+        event = certificate_event((kind, "why"))
+        assert (event.type, event.reason, event.message) == ("Normal", reason, "why")

@@ -1,8 +1,13 @@
 """What a reconcile saw, for the status."""
 
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
 import pytest
 
 from controller.api.conditions import Problem
+from controller.core import Trust, TrustLook
 from controller.observed import (
     after_writes,
     conflict_problem,
@@ -11,11 +16,22 @@ from controller.observed import (
     write_problem,
 )
 from controller.ownership import Conflict
-from controller.plan import Awaited, Create, Delete, Plan, Snapshot
-from controller.resources import REPLICA_SETS, SERVICES
+from controller.plan import Awaited, Create, Delete, Patch, Plan, Snapshot, Write
+from controller.resources import REPLICA_SETS, SECRETS, SERVICES
 from controller.tenant import Tenant
+from controller.userpair import PairMaker, told
 from informers import ApiError, ConnectionFailed
-from tests.support.objects import desired_of, owned_by, pod, read
+from tests.support.objects import (
+    CLIENT_CA,
+    NAMESPACE,
+    client_ca,
+    desired_of,
+    owned_by,
+    pod,
+    read,
+)
+
+Json = Mapping[str, Any]
 
 STORAGE, DESIRED = read(), desired_of()
 NOBODY = Tenant(users=False)
@@ -56,8 +72,40 @@ def test_what_keeps_the_replica_set_from_making_pods_is_passed_on() -> None:
 
 def test_a_service_just_made_serves() -> None:
     seen = observe(STORAGE, DESIRED, Snapshot(), NOBODY)
-    assert not after_writes(seen, [Create(REPLICA_SETS, {})]).served
-    assert after_writes(seen, [Create(SERVICES, {})]).served
+    assert not after_writes(STORAGE, seen, [Create(REPLICA_SETS, {})]).served
+    assert after_writes(STORAGE, seen, [Create(SERVICES, {})]).served
+
+
+def test_the_pair_for_the_core_is_told_as_it_is_stored() -> None:
+    first, second = (pair_for_core(), pair_for_core())
+    user = Tenant(users=True)
+
+    def tells(secret: dict[str, Any] | None, tenant: Tenant, *done: Write) -> Json:
+        objects = {SECRETS: secret} if secret else {}
+        seen = observe(STORAGE, DESIRED, Snapshot(objects=objects), tenant)
+        return after_writes(STORAGE, seen, done).core_certificate
+
+    owned = owned_by(STORAGE, first)
+    assert tells(None, user) == tells(first, user) == tells(owned, NOBODY) == {}
+    assert tells(owned, user) == told(first)
+    assert tells(None, user, Create(SECRETS, first)) == told(first)
+    name, patch = first["metadata"]["name"], {"data": second["data"]}
+    assert tells(owned, user, Patch(SECRETS, name, patch)) == told(second) != told(first)
+    # Neither a label of it nor another Secret of the storage is a pair.
+    label = Patch(SECRETS, name, {"metadata": {"labels": {}}})
+    other = {**second, "metadata": {"name": "etcd-serving-etcd-name"}}
+    assert tells(owned, user, label, Create(SECRETS, other)) == told(first)
+
+
+def pair_for_core() -> dict[str, Any]:
+    now = datetime(2026, 1, 2, tzinfo=UTC)
+    maker = PairMaker(NAMESPACE, CLIENT_CA)
+    by = maker.authority(client_ca(now), now).by
+    assert by is not None
+    secret = maker.look(STORAGE, None, by, TrustLook(Trust.FULL), now).secret
+    assert secret is not None
+    secret["metadata"].pop("labels")  # Whose it is, a test says.
+    return secret
 
 
 @pytest.mark.parametrize(

@@ -97,6 +97,17 @@ def failing(error: BaseException, *, after_a_write: bool = False) -> Callable[[s
     return work
 
 
+def test_a_right_that_is_missing_is_named_once_and_a_try_that_wrote_is_told(world: World) -> None:
+    what = 'cannot create resource "services" in API group "" in the namespace "n"'
+    missing = ApiError(403, "Forbidden", f'services "s" is forbidden: User "u" {what}')
+    world.work = failing(missing)
+    lines = [world.process(name) for name in ("a", "b", "a")]
+    assert [[line["event"] for line in told] for told in lines] == [["right_missing"], [], []]
+    assert lines[0][0]["verb"] == "create"
+    world.work = failing(missing, after_a_write=True)
+    assert [line["event"] for line in world.process("c")] == ["reconcile_failed"]
+
+
 def test_a_reconcile_that_changed_something_is_one_line(world: World) -> None:
     def work(_: str) -> None:
         wrote("create", "Service", "etcd-a")

@@ -1,0 +1,45 @@
+"""Rights that the controller lacks: named as a Role has them, once each, whoever is in need."""
+
+import re
+import threading
+from typing import Final
+
+import structlog
+
+from informers import ApiError
+
+_FORBIDDEN: Final = 403
+
+_REFUSAL: Final = re.compile(
+    r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"'
+    r'(?: in the namespace "(?P<namespace>[^"]+)")?'
+)
+"""What the server says of a right; by the same code admission refuses, which is none."""
+
+_log = structlog.get_logger("controller.rights")
+
+
+class MissingRights:
+    """Remembers which it has named; thread safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._named: set[frozenset[tuple[str, str]]] = set()
+
+    def name(self, error: Exception) -> bool:
+        """Log the right that is missing, if that is the error and nobody has yet.
+
+        Returns whether it is one.
+        """
+        if not isinstance(error, ApiError) or error.code != _FORBIDDEN:
+            return False
+        found = _REFUSAL.search(error.message)
+        if found is None:
+            return False
+        right = {name: text for name, text in found.groupdict().items() if text is not None}
+        with self._lock:
+            known = frozenset(right.items()) in self._named
+            self._named.add(frozenset(right.items()))
+        if not known:
+            _log.warning("right_missing", **right)
+        return True

@@ -1,0 +1,51 @@
+"""A right that is missing is named once, not for every storage and every try."""
+
+import pytest
+from structlog.testing import capture_logs
+
+from controller.rights import MissingRights
+from informers import ApiError, ConnectionFailed
+
+WHO = 'User "system:serviceaccount:n:etcdproxy-controller-sa"'
+
+
+def forbidden(what: str) -> ApiError:
+    return ApiError(403, "Forbidden", f'services "s" is forbidden: {WHO} {what}')
+
+
+CREATE = 'cannot create resource "services" in API group "" in the namespace "n"'
+EVICT = 'cannot create resource "pods/eviction" in API group "" in the namespace "n"'
+STATUS = (
+    'cannot patch resource "etcdstorages/status" in API group "etcd.xmudrii.com" at the'
+    " cluster scope"
+)
+
+
+def test_each_right_is_named_once_as_a_role_has_it() -> None:
+    rights = MissingRights()
+    with capture_logs() as logs:
+        for what in (CREATE, EVICT, CREATE, STATUS, STATUS, CREATE):
+            assert rights.name(forbidden(what))
+    told = [{name: log[name] for name in log.keys() - {"event", "log_level"}} for log in logs]
+    assert told == [
+        {"verb": "create", "resource": "services", "group": "", "namespace": "n"},
+        {"verb": "create", "resource": "pods/eviction", "group": "", "namespace": "n"},
+        {"verb": "patch", "resource": "etcdstorages/status", "group": "etcd.xmudrii.com"},
+    ]
+    assert {(log["event"], log["log_level"]) for log in logs} == {("right_missing", "warning")}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ApiError(403, "Forbidden", 'services "s" is forbidden: exceeded quota: q'),
+        ApiError(403, "Forbidden", "admission webhook denied the request: no"),
+        ApiError(500, "InternalError", CREATE),
+        ConnectionFailed("https://s", CREATE),
+        KeyError(CREATE),
+    ],
+)
+def test_what_is_no_right_is_not_named(error: Exception) -> None:
+    with capture_logs() as logs:
+        assert not MissingRights().name(error)
+    assert logs == []
