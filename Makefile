@@ -10,7 +10,7 @@ SHARED := --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 .DEFAULT_GOAL := help
 # In order also with -j: conformance reads what the suites before it leave.
 .NOTPARALLEL:
-.PHONY: help compile lint format type unit integration conformance test e2e image demo demo-down bench-informers bench-dataplane bench-controller soak-certificates control-plane clean
+.PHONY: help compile lint format type unit integration conformance test e2e image demo demo-down bench-informers bench-dataplane bench-controller soak-certificates chaos control-plane clean
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ bench-controller: $(READY) ## How fast it deploys storages, beside bare writes; 
 
 soak-certificates: $(READY) ## 200 storages through renewals and rotations: 15 minutes; ARGS="--storages=200"
 	$(RUN)/python -m hack.soak $(ARGS)
+
+chaos: $(READY) ## Controllers under faults, and 2,000 hostile storages: half an hour; ARGS="--churn=600"
+	$(if $(ARGS),,HOSTILE_STORAGES=2000 $(RUN)/pytest tests/integration/controller/test_hostile.py)
+	$(RUN)/python -m hack.chaos $(ARGS)
 
 control-plane: $(READY) ## Run etcd, API server and controller manager until Ctrl-C
 	$(RUN)/python -m hack.cluster control-plane

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from controller import certstatus
+from controller import certstatus, events
 from controller.api.conditions import find_condition
 from controller.api.storage import EtcdStorage
 from controller.changes import became, wrote
@@ -14,7 +14,7 @@ from controller.events import Recorder, transition_events
 from controller.ownership import merge_patch
 from controller.resources import ETCD_STORAGES
 from controller.status import DEGRADED, Observed, desired_status, overdue_at
-from informers import Client
+from informers import ApiError, Client
 from informers.store import resource_version
 
 
@@ -43,17 +43,23 @@ class Reporter:
 
     def _write(self, storage: EtcdStorage, status: dict[str, Any], patch: dict[str, Any]) -> None:
         guard = {"resourceVersion": storage.resource_version}
-        answer = self.client.patch(
-            ETCD_STORAGES,
-            storage.name,
-            {"metadata": guard, "status": patch},
-            subresource="status",
-        )
+        body = {"metadata": guard, "status": patch}
+        try:
+            answer = self.client.patch(ETCD_STORAGES, storage.name, body, subresource="status")
+        except ApiError as error:
+            if error.reason == "Invalid":
+                self._tell_refusal(storage, error)
+            raise
         self.consistency.wrote_at(storage.name, ETCD_STORAGES, resource_version(answer))
         wrote("patch", f"{ETCD_STORAGES.kind}/status", storage.name)
         became(_told(status))
         for event in transition_events(storage, status):
             self.recorder.record(storage, event)
+
+    def _tell_refusal(self, storage: EtcdStorage, error: ApiError) -> None:
+        """Say in an event what no condition can: what an older CRD let in forbids every status."""
+        message = f"the status is refused until the spec is mended: {error}"
+        self.recorder.record(storage, events.warning(events.ETCD_STORAGE_DEPLOY_FAILURE, message))
 
 
 def _told(status: dict[str, Any]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from controller.reporting import Reporter
 from controller.resources import ETCD_STORAGES
 from controller.served import Seen
 from controller.status import Observed
+from informers import ApiError
 from tests.support.clock import FakeClock
 from tests.support.memoryserver import MemoryServer
 from tests.support.objects import NAME, NAMESPACE, etcd_storage, pod, read
@@ -48,6 +49,18 @@ def test_news_is_one_guarded_write_with_its_event_and_the_cache_is_waited_for() 
     assert server.peek(ETCD_STORAGES, NAME)["status"]["endpoint"] == "http://e"
     with pytest.raises(CacheBehind):
         consistency.ensure_ready(NAME)
+
+
+def test_a_status_that_the_server_never_takes_is_told_by_an_event() -> None:
+    server, told = MemoryServer(), Told()
+    consistency = ConsistencyStore(server.listers().written(), FakeClock())
+    reporter = Reporter(server.client, consistency, told, lambda: NOW)
+    server.put(ETCD_STORAGES, etcd_storage())
+    for refusal in (ApiError(422, "Invalid", "spec.mode: no"), ApiError(409, "Conflict", "late")):
+        server.failures[STATUS] = refusal
+        with pytest.raises(ApiError):
+            reporter.report(read_storage(server.peek(ETCD_STORAGES, NAME)), Observed(None))
+    assert told.reasons == ["EtcdStorageDeployFailure"]
 
 
 def test_a_gate_that_is_behind_is_looked_at_again_when_it_is_late() -> None:

@@ -1,0 +1,80 @@
+"""What the editor wants is what the server has."""
+
+import random
+from collections import Counter
+from typing import Any, cast
+
+import pytest
+
+from controller.resources import ETCD_STORAGES, PODS
+from hack.chaos.edits import Editor, if_there, manifest
+from informers import ApiError, Client, Resource
+
+NAMES = ("a", "b", "c")
+
+
+class Server:
+    """Storages by name, and how often other objects were touched; a pod is always there."""
+
+    def __init__(self) -> None:
+        self.storages: dict[str, Any] = {}
+        self.touched: Counter[str] = Counter()
+
+    def create(self, _resource: Resource, body: Any) -> None:
+        assert body["metadata"]["name"] not in self.storages
+        self.storages[body["metadata"]["name"]] = body["spec"]
+
+    def patch(self, resource: Resource, name: str, body: Any, namespace: str = "") -> None:
+        if resource == ETCD_STORAGES:
+            self.storages[name] = self.storages[name] | body["spec"]
+        else:
+            self._touch(f"patch {resource.kind}", namespace)
+
+    def delete(self, resource: Resource, name: str, *, namespace: str = "") -> None:
+        if resource == ETCD_STORAGES:
+            del self.storages[name]
+        else:
+            self._touch(f"delete {resource.kind}", namespace)
+
+    def list(self, resource: Resource, _namespace: str, **_query: str) -> Any:
+        assert resource == PODS
+        return {"items": [{"metadata": {"name": "pod"}}]}
+
+    def _touch(self, deed: str, namespace: str) -> None:
+        self.touched[deed] += 1
+        if namespace and self.touched[deed] % 2:
+            raise ApiError(404, "NotFound", "gone already")
+
+
+def test_the_server_has_what_is_wanted_after_every_edit() -> None:
+    server = Server()
+    editor = Editor(cast("Client", server), random.Random(1), NAMES)
+    editor.create_all()
+    sizes = Counter[int]()
+    for _ in range(400):
+        editor.edit()
+        assert server.storages == editor.wanted
+        sizes[len(editor.wanted)] += 1
+    assert len(sizes) > 1
+    kinds = ("ReplicaSet", "Service", "PodDisruptionBudget", "NetworkPolicy")
+    expected = {f"{verb} {kind}" for verb in ("patch", "delete") for kind in kinds}
+    assert {*server.touched} == expected | {"delete Pod"}
+    assert {*editor.wanted} <= {*NAMES}
+
+
+def test_what_is_refused_is_told_unless_it_is_gone() -> None:
+    def refuse(code: int, reason: str) -> None:
+        raise ApiError(code, reason, "no")
+
+    if_there(lambda: refuse(404, "NotFound"))
+    with pytest.raises(ApiError):
+        if_there(lambda: refuse(403, "Forbidden"))
+
+
+def test_a_manifest_is_one_of_ours() -> None:
+    assert manifest("a", {"replicas": 1}) == {
+        "apiVersion": "etcd.xmudrii.com/v1alpha1",
+        "kind": "EtcdStorage",
+        "metadata": {"name": "a"},
+        "spec": {"replicas": 1},
+    }
