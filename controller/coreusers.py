@@ -1,7 +1,7 @@
 """The users that storages have in the core: what a reconcile asks the keeper, and with what.
 
-Made where the two flags are given; without them storages share one pair, and there is none of
-this.
+Made where the two flags are given; without them storages share one pair, and the keeper only
+counts keys and removes them.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage
-from controller.core import Access, Candidate, CoreLook, TrustLook, UserLook
+from controller.core import Access, Candidate, CoreLook, PurgeLook, TrustLook, UserLook
 from controller.core.keeper import Closable
 from controller.dataplane import CoreEtcd, UserSecrets, core_problem
 from controller.dataplane.core import CA_KEY, CERT_KEY, KEY_KEY
@@ -36,6 +36,8 @@ class Keeper(Protocol):
     def trust(self, candidate: Candidate) -> TrustLook: ...
     def want(self, storage: str, *, claimed: bool) -> UserLook: ...
     def drop(self, storage: str) -> UserLook: ...
+    def count(self, storage: str) -> int | None: ...
+    def purge(self, storage: str) -> PurgeLook: ...
     def forget(self, storage: str) -> None: ...
 
 
@@ -63,15 +65,19 @@ class CoreUsers:
             )
         user = self.keeper.want(storage.name, claimed=storage.claimed)
         tenant = with_users(storage, core, user, snapshot.replica_set)
-        if tenant.problem or tenant.claims or tenant.holds:
+        if not tenant.claims and (tenant.problem or tenant.holds):
             return tenant
         pair, warning = self._pair(storage, snapshot)
         problem = pair.problem
-        tenant = replace(tenant, secret=pair.secret, again=pair.again)
         if problem and pair.secret is None and snapshot.objects.get(SECRETS) is None:
+            # No user is made, either, that nobody could come as.
+            tenant = replace(tenant, claims=False, again=pair.again)
             if problem.passes:
                 problem = core.problem or problem
             return lacking(tenant, problem, storage, snapshot.replica_set)
+        if tenant.claims:
+            return tenant
+        tenant = replace(tenant, secret=pair.secret, again=pair.again)
         return _concerned(tenant, problem, warning)
 
     def _with_pair(self, tenant: Tenant, storage: EtcdStorage, snapshot: Snapshot) -> Tenant:
@@ -118,20 +124,26 @@ def connect(access: Access) -> Closable:
 def core_access(
     core: CoreEtcd,
     urls: tuple[str, ...],
-    secrets: UserSecrets,
+    secrets: UserSecrets | None,
     config_map: Json | None,
-    root: Json | None,
+    secret: Json | None,
 ) -> Access | Problem:
-    """Return how the controller reaches the core as root, or what is missing for that."""
-    if problem := core_problem(core, config_map, None, users=True):
+    """Return how the controller reaches the core, by `urls`, or what is missing for that.
+
+    `secret` holds root's pair where there are `secrets` for users, else the one that all share.
+    """
+    core = replace(core, urls=urls)
+    if problem := core_problem(core, config_map, secret, users=secrets is not None):
         return problem
-    data = (root or {}).get("data")
-    if missing := absent(data, (CERT_KEY, KEY_KEY)):
-        what = "is missing" if root is None else f"has no key {' and no key '.join(missing)}"
+    data = (secret or {}).get("data")
+    if secrets and (missing := absent(data, (CERT_KEY, KEY_KEY))):
+        what = "is missing" if secret is None else f"has no key {' and no key '.join(missing)}"
         return Problem(
             CORE_ROOT_MISSING,
             f"Secret {secrets.root} {what}: it has to hold a pair of etcd's user root, under"
             f" {CERT_KEY} and {KEY_KEY}",
         )
+    if not core.tls:
+        return Access(urls)
     ca: str = (config_map or {}).get("data", {})[CA_KEY]
     return Access(urls, ca.encode(), decoded(data, CERT_KEY), decoded(data, KEY_KEY))

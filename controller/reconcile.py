@@ -23,14 +23,17 @@ from controller.certifier import Certifier
 from controller.certstatus import Certified, News, delivered_news, stored_news
 from controller.consistency import ConsistencyStore
 from controller.consumers import Report
-from controller.coreusers import CoreUsers
+from controller.coreusers import CoreUsers, Keeper
 from controller.dataplane import CoreEtcd, DataPlane, Desired, Facts, core_problem
-from controller.dataplane.names import object_name
+from controller.dataplane.names import object_name, serving_secret
 from controller.dataplane.pods import drain_token
+from controller.deletion import Deletion
 from controller.events import Recorder
-from controller.finalizer import CoreUserFinalizer
+from controller.fights import Fights
+from controller.finalizer import CoreFinalizer
 from controller.metrics import CertificateMetrics
 from controller.observed import (
+    after_fights,
     after_turn,
     after_writes,
     conflict_problem,
@@ -40,8 +43,6 @@ from controller.observed import (
 )
 from controller.plan import (
     Create,
-    Delete,
-    Patch,
     Plan,
     Snapshot,
     Write,
@@ -59,7 +60,7 @@ from controller.tenant import Tenant, without_users
 from controller.turn import Turn, held_back, take_turn
 from controller.watches import Listers
 from controller.writer import EVICTION_PAUSE, EvictionBlocked, Writer
-from informers import ApiError, Client, ConnectionFailed, Resource
+from informers import ApiError, Client, ConnectionFailed
 from informers.errors import is_already_exists
 
 Json = Mapping[str, Any]
@@ -99,8 +100,8 @@ class _Look:
 class Reconciler:
     """Brings single storages up to date; thread safe as long as no two share a name.
 
-    `users` is None where storages have no users in the core. With `require_tls` those that ask for
-    no TLS are refused. `rng` makes secrets: it has to be one that nobody can foretell.
+    `users`, by the same `keeper`, is None where storages have none in the core. With `require_tls`
+    those that ask for no TLS are refused. `rng` makes secrets: nobody may be able to foretell it.
     """
 
     client: Client
@@ -116,6 +117,8 @@ class Reconciler:
     rollouts: Rollouts
     certifier: Certifier
     metrics: CertificateMetrics
+    fights: Fights
+    keeper: Keeper
     users: CoreUsers | None = None
     require_tls: bool = False
 
@@ -133,13 +136,12 @@ class Reconciler:
         if storage is None or (storage.deleting and not storage.held):
             self.certifier.forget(name)
             self.metrics.forget(name)
-            if self.users:
-                self.users.keeper.forget(name)
+            self.fights.forget(name)
+            self.keeper.forget(name)
             return None  # The garbage collector follows the owner references.
         if storage.deleting:
             with self._telling(storage, lambda: Observed(None)):
-                self._finalizer.work_off(storage)
-            return None
+                return self._deletion.work_off(storage)
         return self._bring_up_to_date(storage)
 
     def _bring_up_to_date(self, storage: EtcdStorage) -> float | None:
@@ -164,18 +166,19 @@ class Reconciler:
 
         with self._telling(storage, see):
             look = self._with_strays(storage, look, withdrawals, all_of_them=look_for_strays)
-            if look.tenant.claims:
-                self._finalizer.claim(storage)
+            if CoreFinalizer(self.client, self.consistency).hold(storage, look.tenant):
                 return 0.0  # What is only in the status brings nothing back.
             if look.plan.brings_to_life and not self._exists(storage, look.plan):
                 return None
             blocked = self._carry_out(storage, look, done)
         if look.certificates and look.certificates.awaits_service and not look.seen.problem:
-            return None  # The Service, which has just been made, brings it back.
-        seen = replace(see(), eviction_blocked=blocked)
+            return self.fights.again(storage.name)  # A Service just made brings it back.
+        keys = None if look.tenant.problem else self.keeper.count(storage.name)
+        seen = replace(see(), eviction_blocked=blocked, keys=keys)
         again = self._reporter.report(storage, seen)
         carried = seen.certified.carried.again if seen.certified else withdrawals.again
-        return _soonest(EVICTION_PAUSE if blocked else None, again, look.again, carried)
+        mended = self.fights.again(storage.name)
+        return _soonest(EVICTION_PAUSE if blocked else None, again, look.again, carried, mended)
 
     def _look(self, storage: EtcdStorage, snapshot: Snapshot, withdrawals: Report) -> _Look:
         """Decide on everything that can be told before the first write."""
@@ -189,22 +192,24 @@ class Reconciler:
         if tenant.suspended:
             plan = plan_suspension(storage, snapshot)
         secrets = self.certifier.plan(storage, snapshot, certificates, withdrawals)
-        if secrets.is_stuck:
+        held = self.fights.hold(storage.name, snapshot, secrets, plan)
+        if secrets.is_stuck_at(serving_secret(storage.name)) or held.secrets != secrets:
             certificates = None  # What is not stored is not delivered.
+        plan = held.plan
         if storage.tls and not (snapshot.serving or (certificates and certificates.serving)):
             plan = without_pods(plan)
-        plan = secrets.followed_by(plan)  # They come first: `_see` counts on it.
+        plan = held.secrets.followed_by(plan)  # They come first: `_see` counts on it.
         seen = observe(storage, desired, snapshot, tenant)
         if turn:
             seen = after_turn(seen, turn, snapshot)
-        seen = replace(seen, problem=seen.problem or plan_problem(plan))
+        seen = after_fights(replace(seen, problem=seen.problem or plan_problem(plan)), held)
         if not snapshot.serving and certificates and certificates.trust is None:
             seen = replace(seen, problem=seen.problem or certificates.problem)
         if not storage.tls:
             seen = replace(seen, concerns=(*seen.concerns, *withdrawals.problems))
         renewal = certificates.again if certificates else None
         again = _soonest(tenant.again, turn.again if turn else None, renewal)
-        count = len(secrets.writes)
+        count = len(held.secrets.writes)
         return _Look(snapshot, tenant, decided, certificates, count, plan, seen, again)
 
     def _certificates(
@@ -269,7 +274,8 @@ class Reconciler:
     def _tenant(self, storage: EtcdStorage, snapshot: Snapshot) -> Tenant:
         refusal = self._refusal(storage, snapshot)
         if self.users is None:
-            return without_users(storage, refusal)
+            core = self.keeper.core() if storage.reclaims else None
+            return without_users(storage, refusal, core)
         return self.users.tenant(storage, snapshot, refusal)
 
     def _refusal(self, storage: EtcdStorage, snapshot: Snapshot) -> Problem | None:
@@ -334,29 +340,20 @@ class Reconciler:
 
     def _carry_out(self, storage: EtcdStorage, look: _Look, done: list[Write]) -> str:
         """Make the writes of the plan, noting each; returns why an eviction has to wait, or ''."""
-        writer = Writer(self.client, self.namespace, self._wrote(storage))
+        wrote = partial(self.consistency.wrote_at, storage.name)
+        writer = Writer(self.client, self.namespace, wrote)
         for write in look.plan.writes:
             try:
-                writer.carry_out(write)
+                answer = writer.carry_out(write)
             except EvictionBlocked as blocked:
                 return str(blocked)
             done.append(write)
-            self._record_reclaimed(storage, write)
+            self.fights.wrote(storage, write, answer)
+            if event := events.reclaimed_event(write):
+                self.recorder.record(storage, event)
             if look.decided:
                 self._tell(storage, stored_news(look.decided, write))
         return ""
-
-    def _wrote(self, storage: EtcdStorage) -> Callable[[Resource, str], None]:
-        return partial(self.consistency.wrote_at, storage.name)
-
-    def _record_reclaimed(self, storage: EtcdStorage, write: Write) -> None:
-        if isinstance(write, Patch) and write.adopts:
-            message = f"adopted the orphaned {write.resource.kind} {write.name}"
-        elif isinstance(write, Delete):
-            message = f"replaces the {write.resource.kind} {write.name}: its selector is old"
-        else:
-            return
-        self.recorder.record(storage, events.normal(events.RESOURCE_RECLAIMED, message))
 
     @contextlib.contextmanager
     def _telling(self, storage: EtcdStorage, see: Callable[[], Observed]) -> Iterator[None]:
@@ -378,10 +375,17 @@ class Reconciler:
         return Snapshots(self.client, self.listers, self.core, self.namespace, client_ca)
 
     @property
-    def _finalizer(self) -> CoreUserFinalizer:
-        keeper = self.users.keeper if self.users else None
-        return CoreUserFinalizer(
-            self.client, self.listers, self.namespace, self._reporter, self.consistency, keeper
+    def _deletion(self) -> Deletion:
+        return Deletion(
+            self.client,
+            self.listers,
+            self.namespace,
+            self.reserved_names,
+            self._reporter,
+            self.consistency,
+            self.keeper,
+            self.now,
+            users=self.users is not None,
         )
 
     @property

@@ -4,7 +4,7 @@ Reasons are part of the interface: operators alert on them, and the README lists
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -31,6 +31,7 @@ NOT_SUPPORTED: Final = "NotSupported"
 NAME_CONFLICT: Final = "NameConflict"
 WRITE_FAILED: Final = "WriteFailed"
 AWAITING_DELETION: Final = "AwaitingDeletion"
+DELETING: Final = "Deleting"
 OBJECT_IMMUTABLE: Final = "ObjectImmutable"
 INVALID_SPEC: Final = "InvalidSpec"
 TLS_REQUIRED: Final = "TLSRequired"
@@ -59,8 +60,10 @@ class Observed:
     `served` says that the Service exists and is ours; `pods` are those behind it, and `revision`
     is the one they should have. `failure` says why the ReplicaSet cannot make more of them,
     `eviction_blocked` why one could not be replaced, `queued` that none may be yet. `isolates`
-    says that the core is known to check users. `certified` tells of the certificates; None where
-    there are none, or where what was told of them last has to do.
+    says that the core is known to check users. `core_certificate` is what there is to tell of the
+    storage's pair for the core, {} if there is none. `certified` tells of the certificates; None
+    where there are none, or where what was told of them last has to do. `keys` are as many as the
+    core has of the storage; None: not known, or what was told last has to do.
     """
 
     problem: Problem | None
@@ -73,7 +76,9 @@ class Observed:
     eviction_blocked: str = ""
     queued: bool = False
     isolates: bool = False
+    core_certificate: Json = field(default_factory=dict)
     certified: Certified | None = None
+    keys: int | None = None
 
 
 def desired_status(storage: EtcdStorage, observed: Observed, *, now: datetime) -> dict[str, Any]:
@@ -106,8 +111,12 @@ def desired_status(storage: EtcdStorage, observed: Observed, *, now: datetime) -
         status["endpoint"] = observed.endpoint
     if isolation := podstate.isolation(alive, by_core=observed.isolates):
         status["isolation"] = isolation
+    if observed.core_certificate:
+        status["coreClientCertificate"] = observed.core_certificate
     if certificates := _certificates(storage, observed, now):
         status["certificates"] = certificates
+    if usage := _usage(storage, observed.keys, now):
+        status["usage"] = usage
     if storage.claimed:
         status[CORE_USER_OWNER] = storage.uid
     return status
@@ -117,6 +126,13 @@ def _conditions(storage: EtcdStorage) -> list[Json]:
     """Return those that there are, but for what a storage without TLS has no more."""
     conditions: Sequence[Json] = storage.status.get("conditions") or ()
     return [c for c in conditions if storage.tls or c.get("type") != CERTIFICATES_READY]
+
+
+def _usage(storage: EtcdStorage, keys: int | None, now: datetime) -> Json:
+    """Return what was told last as long as the number is the same: the time is no news."""
+    if keys is None or keys == storage.keys:
+        return {} if storage.keys is None else storage.status["usage"]
+    return {"keys": keys, "measuredAt": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
 def _certificates(storage: EtcdStorage, observed: Observed, now: datetime) -> Json:

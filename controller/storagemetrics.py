@@ -5,6 +5,7 @@
 | `etcdproxy_storage_ready` | 1 if the condition Ready is True, else 0 |
 | `etcdproxy_storage_replicas` | pods that are asked for |
 | `etcdproxy_storage_replicas_ready` | pods that serve |
+| `etcdproxy_storage_keys` | in the core etcd, where the controller could count them |
 | `etcdproxy_storage_deletion_pending_seconds` | since the deletion, while it is not done |
 
 All have the label `storage`. They are computed at each scrape, so a storage's series are there
@@ -28,6 +29,7 @@ _METRICS: Final = {
     "ready": "Whether the storage's endpoint can be used",
     "replicas": "Pods that are asked for",
     "replicas_ready": "Pods that serve",
+    "keys": "Keys of the storage in the core etcd, as they were last counted",
     "deletion_pending_seconds": "Since the storage was deleted, while something of it stays",
 }
 
@@ -67,6 +69,8 @@ def measured(obj: Mapping[str, Any], now: datetime) -> dict[str, float]:
         "replicas": storage.replicas,
         "replicas_ready": storage.status.get("readyReplicas") or 0,
     }
+    if storage.keys is not None:
+        values["keys"] = storage.keys
     if deleted := obj["metadata"].get("deletionTimestamp"):
         age = (now - datetime.fromisoformat(deleted)).total_seconds()
         values["deletion_pending_seconds"] = max(age, 0.0)

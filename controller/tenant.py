@@ -57,13 +57,27 @@ class Tenant:
     again: float | None = None
 
 
-def without_users(storage: EtcdStorage, refusal: Problem | None) -> Tenant:
-    """Return how a storage stands whose controller was given nothing to make users with."""
+def without_users(
+    storage: EtcdStorage, refusal: Problem | None, core: CoreLook | None = None
+) -> Tenant:
+    """Return how a storage stands whose controller was given nothing to make users with.
+
+    `core` is how that stands, if the storage's end needs it: what keeps its keys from being
+    removed then is told now.
+    """
     problem = refusal
     if problem is None and storage.mode == "Direct":
         message = f"mode Direct needs a user of each storage in the core: start with {_FLAGS}"
         problem = Problem(DIRECT_NEEDS_USERS, message)
-    return Tenant(users=False, problem=problem)
+    concerns = (_not_reclaimed(core.problem),) if core and core.problem else ()
+    return Tenant(users=False, problem=problem, concerns=concerns)
+
+
+def _not_reclaimed(problem: Problem) -> Problem:
+    return Problem(
+        problem.reason,
+        f"reclaimPolicy Delete could not be carried out now, all else goes on: {problem.message}",
+    )
 
 
 def refused(storage: EtcdStorage, core: CoreLook, refusal: Problem) -> Tenant:
@@ -128,7 +142,9 @@ def _lost_its_auth(storage: EtcdStorage, core: CoreLook) -> bool:
 
 
 def _isolates(storage: EtcdStorage, core: CoreLook) -> bool:
-    """Whether the core keeps tenants apart: until it was asked, what was told of it last."""
+    """Whether the core is known to keep tenants apart: what was told last until it was asked."""
+    if core.problem and not core.reachable:
+        return False  # Somebody may turn its auth off meanwhile.
     if core.auth is None:
         return storage.status.get("isolation") == ISOLATED_BY_CORE
     return core.auth

@@ -14,8 +14,12 @@ RESERVED_NAMES: Final = frozenset({"registry", "root"})
 MAX_NAME_LENGTH: Final = 58
 """`etcd-<name>` is a Service, and a Service's name is a DNS label of 63 characters."""
 
-CORE_USER_FINALIZER: Final = "etcd.xmudrii.com/core-user"
-"""On a storage that may have a user in the core: it is not gone before we have let it go."""
+CORE_FINALIZER: Final = "etcd.xmudrii.com/core"
+"""On a storage with something in the core that is to go with it: it is not gone before that is."""
+
+RETAIN: Final = "Retain"
+DELETE: Final = "Delete"
+"""The reclaim policies: what becomes of its keys."""
 
 CORE_USER_OWNER: Final = "coreUserOwner"
 """In the status: the uid of the object for which user and role in the core were claimed."""
@@ -73,7 +77,8 @@ class EtcdStorage:
     resource_version: str
     generation: int
     created: datetime
-    deleting: bool
+    deleted: datetime | None
+    """Since when it is being deleted."""
     finalizers: tuple[str, ...]
     mode: str
     replicas: int
@@ -95,6 +100,22 @@ class EtcdStorage:
         return f"/{self.name}/"
 
     @property
+    def deleting(self) -> bool:
+        return self.deleted is not None
+
+    @property
+    def reclaims(self) -> bool:
+        """Whether its keys are to go with it."""
+        return self.reclaim_policy == DELETE
+
+    @property
+    def keys(self) -> int | None:
+        """How many keys the status tells that it has in the core."""
+        usage = self.status.get("usage")
+        keys = usage.get("keys") if isinstance(usage, Mapping) else None
+        return keys if _is_number(keys) else None
+
+    @property
     def tls(self) -> bool:
         """Whether its endpoint is mutual TLS: somebody is to get a bundle or a pair for it."""
         return bool(self.ca_cert_config_maps or self.client_cert_secrets)
@@ -102,7 +123,7 @@ class EtcdStorage:
     @property
     def held(self) -> bool:
         """Whether its deletion waits for us."""
-        return CORE_USER_FINALIZER in self.finalizers
+        return CORE_FINALIZER in self.finalizers
 
     @property
     def claimed(self) -> bool:
@@ -123,6 +144,7 @@ def read_storage(obj: Mapping[str, Any]) -> EtcdStorage:
     """
     metadata = obj["metadata"]
     spec, unreadable = _readable(obj.get("spec") or {})
+    deleted = metadata.get("deletionTimestamp")
     status = obj.get("status")
     return EtcdStorage(
         name=metadata["name"],
@@ -130,11 +152,11 @@ def read_storage(obj: Mapping[str, Any]) -> EtcdStorage:
         resource_version=metadata["resourceVersion"],
         generation=metadata.get("generation", 1),
         created=datetime.fromisoformat(metadata["creationTimestamp"]),
-        deleting="deletionTimestamp" in metadata,
+        deleted=datetime.fromisoformat(deleted) if deleted else None,
         finalizers=tuple(metadata.get("finalizers") or ()),
         mode=spec.get("mode") or "Proxy",
         replicas=spec.get("replicas") or 2,
-        reclaim_policy=spec.get("reclaimPolicy") or "Retain",
+        reclaim_policy=spec.get("reclaimPolicy") or RETAIN,
         ca_cert_config_maps=_references(spec.get("caCertConfigMap")),
         client_cert_secrets=_references(spec.get("clientCertSecret")),
         restart_deployments=_references(spec.get("restartDeployments")),
@@ -195,7 +217,7 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[int]:
     return type(value) is int
 
 

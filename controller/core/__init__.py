@@ -1,4 +1,4 @@
-"""The core etcd as root sees it: a role, a user and their permissions for each storage.
+"""The core etcd as the controller sees it: for each storage a role, a user and its keys.
 
 `controller.core.client`, which imports gRPC, is not imported here: that costs 22 MiB of memory
 (10 of them private) and 0.1 s, and a controller without users in the core has no need of it.
@@ -12,6 +12,7 @@ from controller.core.looks import (
     CoreLook,
     Listeners,
     Pace,
+    PurgeLook,
     Trust,
     TrustLook,
     UserLook,
@@ -24,6 +25,7 @@ __all__ = [
     "CoreLook",
     "Listeners",
     "Pace",
+    "PurgeLook",
     "Trust",
     "TrustLook",
     "UserKeeper",

@@ -1,4 +1,4 @@
-"""Users, roles and revisions of the core etcd: its calls, typed. All raise CoreError."""
+"""Users, roles, keys and revisions of the core etcd: its calls, typed. All raise CoreError."""
 
 from typing import Any, Final, get_args
 
@@ -93,16 +93,32 @@ class CoreClient:
             return False
         return True
 
-    def _range(self, revision: int) -> int:
+    def count(self, key: bytes, range_end: bytes) -> int:
+        """Return how many keys there are from `key` up to, without, `range_end`."""
+        return int(self._read(key=key, range_end=range_end, count_only=True).count)
+
+    def page(self, key: bytes, range_end: bytes, limit: int) -> tuple[bytes, ...]:
+        """Return the first keys of the range, in order, `limit` at most."""
+        answer = self._read(key=key, range_end=range_end, limit=limit, keys_only=True)
+        return tuple(bytes(found.key) for found in answer.kvs)
+
+    def delete(self, key: bytes, range_end: bytes) -> int:
+        """Remove the keys of the range at once; return how many that were."""
         answer = self._call(
-            "KV/Range",
-            "RangeRequest",
-            "RangeResponse",
-            key=COMPACT_REV_KEY,
-            revision=revision,
-            count_only=True,
+            "KV/DeleteRange",
+            "DeleteRangeRequest",
+            "DeleteRangeResponse",
+            key=key,
+            range_end=range_end,
         )
+        return int(answer.deleted)
+
+    def _range(self, revision: int) -> int:
+        answer = self._read(key=COMPACT_REV_KEY, revision=revision, count_only=True)
         return int(answer.header.revision)
+
+    def _read(self, **fields: Any) -> Any:
+        return self._call("KV/Range", "RangeRequest", "RangeResponse", **fields)
 
     def _permissions(self, role: str) -> frozenset[Permission] | None:
         try:

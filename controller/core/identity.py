@@ -47,8 +47,18 @@ def user_name(storage: str) -> str:
     return f"{_PREFIX}{storage[:_KEPT]}.{digest}"
 
 
+def key_range(storage: str) -> tuple[bytes, bytes]:
+    """Return the storage's first possible key, and the one with which its keys are over.
+
+    Raises ValueError for a name that would reach into another storage's keys, or be above them.
+    """
+    if not storage or "/" in storage:
+        raise ValueError(f"no storage can be called {storage!r}")
+    # The byte after the last of the prefix, "/", ends the range of everything below it.
+    return f"/{storage}/".encode(), f"/{storage}0".encode()
+
+
 def permissions(storage: str) -> frozenset[Permission]:
     """Return all that the storage's role has: its own keys, and a look at the compactor's."""
-    # The byte after the last of the prefix, "/", ends the range of everything below it.
-    own = Permission(f"/{storage}/".encode(), f"/{storage}0".encode(), "READWRITE")
+    own = Permission(*key_range(storage), "READWRITE")
     return frozenset({own, Permission(COMPACT_REV_KEY, b"", "READ")})

@@ -1,4 +1,4 @@
-"""Keeps every storage's user and role in the core etcd as they are wanted: one thread."""
+"""Keeps what storages have in the core etcd as it is wanted, users, roles and keys: one thread."""
 
 import random
 import threading
@@ -8,14 +8,17 @@ from typing import Final, Protocol
 import structlog
 
 from controller.api.conditions import Problem
+from controller.core import keys
 from controller.core.agenda import PENDING, Agenda, Order
-from controller.core.errors import ClosedError
+from controller.core.errors import ClosedError, UnreachableError
+from controller.core.keys import Keys
 from controller.core.looks import (
     Access,
     Candidate,
     CoreLook,
     Listeners,
     Pace,
+    PurgeLook,
     Trust,
     TrustLook,
     UserLook,
@@ -30,7 +33,7 @@ STOP: Final = 2.0
 _log = structlog.get_logger("controller.core")
 
 
-class Closable(Core, Member, Protocol):
+class Closable(Core, keys.Core, Member, Protocol):
     """A core whose `close`, by any thread, ends a call that waits, with ClosedError."""
 
 
@@ -40,7 +43,10 @@ class UserKeeper:
     A storage is told to the keeper in this order: `want` unclaimed until the look is FREE, then
     the mark in the object that its user has to be removed (a finalizer), then `want` claimed until
     it is READY; in the end `drop` until it is GONE, and `forget`. Nothing is made in the core for
-    a storage that is not claimed, nothing removed but for one that is dropped.
+    a storage that is not claimed, nothing removed but for one that is dropped. Keys are counted
+    and purged apart from that, for storages without a user as well.
+
+    It opens no connection before it has something to ask: gRPC takes 22 MiB of memory.
     """
 
     def __init__(
@@ -60,10 +66,14 @@ class UserKeeper:
         self._listeners = listeners
         self._clock = clock
         self._agenda = Agenda()
-        self._rounds = Rounds(self._agenda, listeners, clock=clock, rng=rng, pace=pace or Pace())
+        pace = pace or Pace()
+        self._rounds = Rounds(self._agenda, listeners, clock=clock, rng=rng, pace=pace)
+        self._keys = Keys(listeners.on_change, clock=clock, rng=rng, pace=pace)
         self._proof = Proof(connect, listeners.on_core_change, clock=clock, rng=rng)
         self._wake = threading.Condition()
         self._woken = False
+        self._needed = False
+        """Whether anybody has asked for something that only the core can tell, or do."""
         self._access: Access | Problem | None = None
         """What the connection is to be made of."""
         self._connected: Access | Problem | None = None
@@ -93,13 +103,16 @@ class UserKeeper:
         self._notify()
 
     def core(self) -> CoreLook:
+        """Return how the core stands, and go on finding that out."""
+        if not self._needed:
+            self._need()
         return self._rounds.look
 
     def trust(self, candidate: Candidate) -> TrustLook:
         """Return whether the core trusts `candidate`, and find that out, in place of any other."""
         look = self._proof.look(candidate)
         if look.trust is Trust.UNKNOWN:
-            self._notify()
+            self._need()
         return look
 
     def want(self, storage: str, *, claimed: bool) -> UserLook:
@@ -114,15 +127,37 @@ class UserKeeper:
         """Remove the storage's user and role; return how they stand."""
         return self._ask(Order(storage, wanted=False, claimed=True))
 
+    def count(self, storage: str) -> int | None:
+        """Return how many keys the storage has, and count them now and then; None: not known.
+
+        If they were being purged, that ends.
+        """
+        return self._keys.count(storage)
+
+    def purge(self, storage: str) -> PurgeLook:
+        """Remove all keys of the storage; return how that stands.
+
+        Raises ValueError if the name is none that a storage can have.
+        """
+        look = self._keys.purge(storage)
+        if not look.done:
+            self._need()
+        return look
+
     def forget(self, storage: str) -> None:
         """The storage is gone: do nothing for it any more."""
         self._agenda.forget(storage)
+        self._keys.forget(storage)
 
     def _ask(self, order: Order) -> UserLook:
         look = self._agenda.ask(order)
         if look == PENDING:
-            self._notify()
+            self._need()
         return look
+
+    def _need(self) -> None:
+        self._needed = True
+        self._notify()
 
     def _notify(self) -> None:
         with self._wake:
@@ -140,17 +175,32 @@ class UserKeeper:
             self._close()
 
     def _turn(self) -> None:
-        self._reconnect()
         try:
-            waits = (self._proof.advance(), self._rounds.advance())
+            wait = self._advance()
         except ClosedError:
             # By `stop`.
             return
-        wait = min((seconds for seconds in waits if seconds is not None), default=None)
         with self._wake:
             if wait != 0 and not self._woken:
                 self._clock.wait_on(self._wake, wait)
             self._woken = False
+
+    def _advance(self) -> float | None:
+        """Do the next thing of each kind; return the seconds until there is another, or None."""
+        due = self._keys.wait()
+        if not self._needed and due != 0:
+            return due
+        self._needed = True
+        self._reconnect()
+        waits = [self._proof.advance(), self._rounds.advance()]
+        look, client = self._rounds.look, self._client
+        if client is not None and look.reachable and look.problem is None:
+            try:
+                waits.append(self._keys.advance(client))
+            except UnreachableError:
+                self._rounds.poll_soon()
+                return 0.0
+        return min((seconds for seconds in waits if seconds is not None), default=None)
 
     def _reconnect(self) -> None:
         """Make the connection that is asked for, unless it is the one there is."""

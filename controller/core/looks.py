@@ -53,6 +53,16 @@ class UserLook:
 
 
 @dataclass(frozen=True, slots=True)
+class PurgeLook:
+    """How the removal of a storage's keys stands."""
+
+    done: bool = False
+    """No key of it was left, as a whole look at them told."""
+    problem: Problem | None = None
+    """Why it takes long, or does not go on; it is tried again."""
+
+
+@dataclass(frozen=True, slots=True)
 class CoreLook:
     """How the core stands, as of the last time that it was asked."""
 
@@ -124,6 +134,11 @@ class Pace:
     entry in the core's log."""
     reads: float = 100.0
     """Users looked at a second, at most."""
+    count: float = 600.0
+    """Between two counts of a storage's keys, about."""
+    page: int = 500
+    """Keys removed at once: 96,000 went in 28 s, while another tenant's put took 2.9 ms (p99; 1.1
+    otherwise). More of them would be quicker, but the core reads their values to name them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,10 @@ class Rounds:
         self._poll_at = self._audited_at = -math.inf
         self._revision = None
 
+    def poll_soon(self) -> None:
+        """Ask the core at once how it stands: it may be away."""
+        self._poll_at = -math.inf
+
     def lose(self, problem: Problem) -> None:
         """There is no core to ask until the next `use`, and that is why."""
         self._core = None
@@ -234,8 +238,8 @@ def _explained(error: CoreError) -> Problem:
     if isinstance(error, DeniedError):
         return Problem(
             "CoreAccessDenied",
-            f"the core etcd does not let the controller manage users: {error}. The certificate "
-            "in --etcd-core-root-secret needs the common name root, and the core the flags "
-            "--client-cert-auth and --trusted-ca-file",
+            f"the core etcd checks users and does not take the controller for root: {error}. The "
+            "certificate in --etcd-core-root-secret needs the common name root, and the core the "
+            "flags --client-cert-auth and --trusted-ca-file",
         )
     return Problem("CoreFailed", f"the core etcd answers with an error: {error}; tried again")

@@ -6,9 +6,12 @@ permissions before a user has the role, and what is removed loses its permission
 """
 
 from dataclasses import dataclass
+from typing import Final
 
 from controller.api.conditions import Problem
 from controller.core.identity import Permission, permissions, user_name
+
+CORE_USER_CONFLICT: Final = "CoreUserConflict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ def conflict(storage: str, found: Found) -> Problem | None:
         *(["role"] if found.permissions is not None else []),
     ]
     return Problem(
-        "CoreUserConflict",
+        CORE_USER_CONFLICT,
         f"the core etcd has a {' and a '.join(there)} {name} that this controller did not make; "
         "nothing of them was changed. If nobody needs them, remove them "
         f"({', '.join(f'etcdctl {what} delete {name}' for what in there)}); "

@@ -18,6 +18,7 @@ from controller.core.users import (
     RevokeRole,
     Step,
 )
+from tests.support.keystore import KeyStore
 
 
 @dataclass
@@ -38,6 +39,7 @@ class AuthStore:
     """How often a user was looked at."""
     takes: Callable[[], object] = lambda: None
     """What happens while the core makes a change."""
+    keyspace: KeyStore = field(default_factory=KeyStore)
 
     def answers(self) -> bool:
         return True
@@ -66,6 +68,15 @@ class AuthStore:
 
     def is_kept(self, revision: int) -> bool:
         return revision >= self.compacted
+
+    def count(self, key: bytes, range_end: bytes) -> int:
+        return self.keyspace.count(key, range_end)
+
+    def page(self, key: bytes, range_end: bytes, limit: int) -> tuple[bytes, ...]:
+        return self.keyspace.page(key, range_end, limit)
+
+    def delete(self, key: bytes, range_end: bytes) -> int:
+        return self.keyspace.delete(key, range_end)
 
     def close(self) -> None:
         self.closed = True

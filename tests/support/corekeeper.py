@@ -5,6 +5,7 @@ from controller.core import (
     Access,
     Candidate,
     CoreLook,
+    PurgeLook,
     Trust,
     TrustLook,
     UserLook,
@@ -24,6 +25,9 @@ class CoreKeeper:
         self.look = CoreLook(reachable=True, auth=True)
         self.trusts = TrustLook(Trust.FULL)
         self.access: list[Access | Problem] = []
+        self.keys: dict[str, int] = {}
+        """How many each storage has."""
+        self.purging: dict[str, PurgeLook] = {}
         self.forgotten: list[str] = []
         self._wanted: dict[str, bool] = {}
         self._looks: dict[str, UserLook] = {}
@@ -53,18 +57,29 @@ class CoreKeeper:
         self._wanted[storage] = False
         return self._looks.get(storage, UserLook(UserState.PENDING))
 
+    def count(self, storage: str) -> int | None:
+        self.purging.pop(storage, None)
+        return self.keys.get(storage)
+
+    def purge(self, storage: str) -> PurgeLook:
+        return self.purging.setdefault(storage, PurgeLook())
+
     def forget(self, storage: str) -> None:
         self.forgotten.append(storage)
+        self.purging.pop(storage, None)
         self._wanted.pop(storage, None)
         self._looks.pop(storage, None)
 
     def work(self) -> None:
-        """Make and remove users, if the core can be reached."""
+        """Make and remove users, and remove keys, if the core can be reached."""
         for storage, wanted in self._wanted.items() if self.look.reachable else ():
             (self.users.add if wanted else self.users.discard)(storage)
             # Whoever claims a name has what is there.
             self.foreign.discard(storage)
             self._looks[storage] = UserLook(UserState.READY if wanted else UserState.GONE)
+        for storage in self.purging if self.look.reachable else ():
+            self.keys[storage] = 0
+            self.purging[storage] = PurgeLook(done=True)
 
     def lose(self) -> None:
         """Let the core be out of reach from now on."""

@@ -12,6 +12,7 @@ from controller.consistency import ConsistencyStore
 from controller.consumers.consumer import BUNDLE, NAMESPACES, Consumer, load
 from controller.dataplane.gate import CLIENTS_FILE
 from controller.events import Event, Subject
+from controller.fights import Fights
 from controller.metrics import CertificateMetrics
 from controller.pki.pem import Certificate, read_certificates
 from controller.pki.trust import Trust
@@ -23,6 +24,7 @@ from controller.secretdata import decoded
 from controller.served import Seen
 from tests.support.certifying import Certifying
 from tests.support.clock import FakeClock
+from tests.support.corekeeper import CoreKeeper
 from tests.support.memoryserver import MemoryServer
 from tests.support.objects import (
     CORE,
@@ -113,7 +115,9 @@ class TlsWorld:
             rng=KnownRandom(),
             rollouts=Rollouts(0, FakeClock(), lambda _: None),
             certifier=self.certifying.certifier,
+            keeper=CoreKeeper(),
             metrics=CertificateMetrics(lambda: self.now),
+            fights=Fights(self.server.client, NAMESPACE, FakeClock()),
             require_tls=require_tls,
         )
 

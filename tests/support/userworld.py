@@ -7,7 +7,8 @@ from controller.api.conditions import find_condition
 from controller.api.storage import RESERVED_NAMES
 from controller.consistency import ConsistencyStore
 from controller.coreusers import CoreUsers
-from controller.events import Event, Subject
+from controller.events import KEYS_KEPT, Event, Subject
+from controller.fights import Fights
 from controller.metrics import CertificateMetrics
 from controller.reconcile import Reconciler
 from controller.resources import CONFIG_MAPS, ETCD_STORAGES, PODS, REPLICA_SETS, SECRETS
@@ -47,6 +48,8 @@ class UserWorld:
         self.keeper = CoreKeeper()
         self.now = _NOW
         self.again: float | None = None
+        self.told: list[tuple[str, str]] = []
+        """What became of keys, as events."""
         listers = self.server.listers(users=True)
         self.reconciler = Reconciler(
             client=self.server.client,
@@ -61,15 +64,19 @@ class UserWorld:
             rng=KnownRandom(),
             rollouts=Rollouts(0, FakeClock(), lambda _: None),
             certifier=Certifying().certifier,
+            keeper=self.keeper,
             metrics=CertificateMetrics(lambda: self.now),
+            fights=Fights(self.server.client, NAMESPACE, FakeClock()),
             users=CoreUsers(self.keeper, PairMaker(NAMESPACE, CLIENT_CA), lambda: self.now),
         )
         self.server.put(CONFIG_MAPS, core_config_map())
         self.server.put(SECRETS, client_ca(_NOW))
         self.server.put(ETCD_STORAGES, etcd_storage())
 
-    def record(self, storage: Subject, event: Event) -> None:
+    def record(self, _storage: Subject, event: Event) -> None:
         """Take an event, as a Recorder."""
+        if event.reason == KEYS_KEPT:
+            self.told.append((event.type, event.reason))
 
     def reconcile(self, name: str = NAME) -> list[str]:
         """Look once; returns what was written."""

@@ -13,6 +13,7 @@ from controller.consistency import ConsistencyStore
 from controller.consumers import Consumers, Restarts
 from controller.dataplane import CoreEtcd, GatedDataPlane
 from controller.events import Event, Subject
+from controller.fights import Fights
 from controller.handlers import by_label
 from controller.metrics import CertificateMetrics
 from controller.reconcile import Reconciler
@@ -34,6 +35,7 @@ from informers import Client, Lister, Resource, Store
 from informers.rest.config import ClusterConfig
 from tests.integration.controller.tlsstorages import Delivered, Json, listing
 from tests.support.clock import FakeClock
+from tests.support.corekeeper import CoreKeeper
 from tests.support.eventually import eventually
 from tests.support.mortal import Death, KilledError, MortalClient
 from tests.support.objects import IMAGES
@@ -97,7 +99,9 @@ class Life:
                 Restarts(client, clock=self.clock, rng=rng),
                 self._served,
             ),
+            keeper=CoreKeeper(),
             metrics=CertificateMetrics(now),
+            fights=Fights(client, namespace, self.clock),
         )
 
     def __enter__(self) -> Self:
@@ -139,7 +143,8 @@ class Life:
 
     def _list(self, kind: Resource, store: Store, name: str) -> None:
         namespace = self._namespace if kind.namespaced else None
-        query = {} if kind in {ETCD_STORAGES, CONFIG_MAPS} else {"labelSelector": _label(name)}
+        # As the informers do: an object that lost its label is still seen, but for these.
+        query = {"labelSelector": _label(name)} if kind in {PODS, SECRETS} else {}
         found = self.client.list(kind, namespace, **query)
         told = {"apiVersion": kind.api_version, "kind": kind.kind}
         slim = {PODS: slim_pod, REPLICA_SETS: slim_replica_set}.get(kind, dict)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER
+from controller.api.storage import CORE_FINALIZER, CORE_USER_OWNER
 from controller.pki import Authority, Pair
 from controller.resources import REPLICA_SETS, SECRETS
 from hack.cluster import pki
@@ -138,7 +138,7 @@ def test_a_storage_takes_its_user_and_its_pods_with_it(
             storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
             eventually(lambda name=name: len(pods.of(name)) == 1)  # type: ignore[misc]
         core.etcdctl().run("put", "/going/key", "kept")
-        assert storages.get("going")["metadata"]["finalizers"] == [CORE_USER_FINALIZER]
+        assert storages.get("going")["metadata"]["finalizers"] == [CORE_FINALIZER]
         control_plane.kubectl("delete", "es/going", "--timeout=30s")
         assert pods.of("going") == []
         assert "etcdstorage:going" not in users(core) | roles(core)
@@ -166,7 +166,7 @@ def test_pods_that_outlive_their_storage_keep_their_user_for_its_successor(
         storages.await_condition("lasting", "Deployed", "EtcdProxyDeployed")
         # Pods that run are adopted first: they wait for nothing.
         eventually(lambda: storages.get("lasting")["metadata"].get("finalizers"))
-        assert storages.get("lasting")["metadata"]["finalizers"] == [CORE_USER_FINALIZER]
+        assert storages.get("lasting")["metadata"]["finalizers"] == [CORE_FINALIZER]
         (after,) = pods.of("lasting")
         assert after["metadata"]["uid"] == before["metadata"]["uid"]
         assert pair_of(storages, namespace, "lasting") == pair
@@ -257,7 +257,7 @@ def test_a_restored_storage_gets_a_name_that_is_free_and_leaves_the_user_of_some
     root.run("user", "grant-role", "etcdstorage:taken", "root")
     for name in ("taken", "free"):
         backup = manifest(name, {"replicas": 1})
-        backup["metadata"]["finalizers"] = [CORE_USER_FINALIZER]
+        backup["metadata"]["finalizers"] = [CORE_FINALIZER]
         backup["status"] = {CORE_USER_OWNER: "of-the-object-that-was"}
         control_plane.kubectl("create", "-f", "-", stdin=backup)
     with run():
@@ -281,6 +281,7 @@ def test_direct_waits_for_auth_and_has_no_pods_without_it(
         storages.await_condition("direct", "Degraded", "CoreAuthDisabled")
         storages.create("proxied")
         storages.await_condition("proxied", "Deployed", "EtcdProxyDeployed")
+        assert "etcdstorage:direct" not in users(core) | roles(core)
     core.enable_auth()
     with run():
         storages.await_condition("direct", "Deployed", "EtcdProxyDeployed")
@@ -309,6 +310,9 @@ def test_missing_secrets_are_named_and_their_arrival_mends(
         control_plane.kubectl("create", "-f", "-", stdin=root)
         storages.await_condition("waiting", "Degraded", "CoreClientCAUnusable")
         assert "clients" in storages.condition("waiting", "Degraded")["message"]
+        # Nothing is half done.
+        assert "etcdstorage:waiting" not in users(core) | roles(core)
+        assert "finalizers" not in storages.get("waiting")["metadata"]
         control_plane.kubectl("create", "-f", "-", stdin=clients)
         storages.await_condition("waiting", "Deployed", "EtcdProxyDeployed")
 
@@ -442,6 +446,7 @@ def test_an_authority_that_the_core_refuses_is_told_and_replaces_no_pair(
         assert core.url in storages.condition("mine", "Degraded")["message"]
         storages.create("late")
         storages.await_condition("late", "Deployed", "CoreClientCAUntrusted")
+        assert "etcdstorage:late" not in users(core) | roles(core)
         put(core.certificates.client_ca)
         storages.await_condition("late", "Deployed", "EtcdProxyDeployed")
         storages.await_condition("mine", "Degraded", "AsExpected")

@@ -13,7 +13,7 @@ from hack.cluster import components
 from hack.dataplane import programs
 from hack.dataplane.core import CoreEtcd
 
-QUICK = Pace(changes=1000.0, burst=1000, share=1.0, poll=0.1, audit=0.0, reads=1000.0)
+QUICK = Pace(changes=1000.0, burst=1000, share=1.0, poll=0.1, audit=0.0, reads=1000.0, count=0.2)
 """So that a test need not wait; what is paced is tested apart."""
 
 

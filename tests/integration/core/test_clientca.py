@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import pytest
 
-from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER, EtcdStorage
+from controller.api.storage import CORE_FINALIZER, CORE_USER_OWNER, EtcdStorage
 from controller.core import Trust, UserKeeper
 from controller.core.client import CoreClient
 from controller.coreusers import CoreUsers
@@ -47,7 +47,7 @@ class Hurried(RealClock):
 
 def _storage(name: str) -> EtcdStorage:
     status = {CORE_USER_OWNER: read(name).uid}
-    return read(name, meta={"finalizers": [CORE_USER_FINALIZER]}, status=status)
+    return read(name, meta={"finalizers": [CORE_FINALIZER]}, status=status)
 
 
 class Fleet:

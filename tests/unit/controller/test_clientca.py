@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from controller.api.storage import CORE_FINALIZER, CORE_USER_OWNER
 from controller.core import Trust, TrustLook
 from controller.pki import Authority
 from controller.resources import ETCD_STORAGES, REPLICA_SETS, SECRETS
@@ -137,8 +138,11 @@ def test_what_is_not_proven_is_no_refusal_and_replaces_nothing(
 def test_a_new_storage_waits_for_the_proof(
     world: UserWorld, trust: Trust, reason: str, degraded: str, *, away: bool
 ) -> None:
+    world.reconcile()
+    assert world.finalizers() == [CORE_FINALIZER]
     world.keeper.trusts = TrustLook(trust, ("https://core",))
     world.settle()
+    assert world.keeper.users == {NAME}
     if away:
         world.keeper.lose()
     world.settle()
@@ -150,6 +154,45 @@ def test_a_new_storage_waits_for_the_proof(
     assert world.condition("Deployed")[0] == "True"
     # That the core is away keeps what has a user and a pair from nothing.
     assert world.server.peek(REPLICA_SETS, RS)
+
+
+@pytest.mark.parametrize(
+    ("trust", "reason"),
+    [
+        (Trust.UNKNOWN, "CoreUserPending"),
+        (Trust.REFUSED, "CoreClientCAUntrusted"),
+        (Trust.UNSIGNED, "CoreClientCAUnusable"),
+    ],
+)
+def test_no_user_is_made_for_which_no_pair_could_be(
+    world: UserWorld, trust: Trust, reason: str
+) -> None:
+    world.keeper.trusts = TrustLook(trust, ("https://core",))
+    world.settle()
+    assert world.condition("Deployed")[:2] == ("False", reason)
+    assert world.finalizers() == []
+    assert world.keeper.users == set()
+    world.keeper.trusts = TrustLook(Trust.FULL)
+    world.settle()
+    assert world.keeper.users == {NAME}
+    assert world.condition("Deployed")[0] == "True"
+
+
+def test_a_user_is_claimed_again_whose_pair_is_there_without_the_authority(
+    deployed: UserWorld,
+) -> None:
+    """As when a storage is deleted with --cascade=orphan and created again."""
+    deployed.server.remove(SECRETS, CLIENT_CA)
+
+    def unclaim(obj: Json) -> None:
+        obj["metadata"]["finalizers"] = []
+        obj["status"].pop(CORE_USER_OWNER)
+
+    deployed.server.edit(ETCD_STORAGES, NAME, unclaim)
+    deployed.keeper.forget(NAME)
+    deployed.settle()
+    assert deployed.finalizers() == [CORE_FINALIZER]
+    assert deployed.condition("Deployed")[0] == "True"
 
 
 def test_the_last_month_of_the_authority_is_told_once_and_stops_nothing(
@@ -230,7 +273,7 @@ def test_a_secret_that_cannot_be_changed_is_named_and_all_else_goes_on(
 
 def test_a_storage_that_is_refused_keeps_a_good_pair(deployed: UserWorld) -> None:
     def unreadable(obj: Json) -> None:
-        obj["spec"] = {"reclaimPolicy": "Delete"}
+        obj["spec"] = {"reclaimPolicy": "Recycle"}
 
     before = pair(deployed)
     deployed.server.edit(ETCD_STORAGES, NAME, unreadable)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from controller.api.conditions import Problem, find_condition
-from controller.api.storage import CORE_USER_FINALIZER, read_storage
+from controller.api.storage import CORE_FINALIZER, read_storage
 from controller.core import Access, CoreLook
 from controller.coreusers import core_access
 from controller.dataplane import UserSecrets
@@ -57,7 +57,7 @@ def test_the_name_is_claimed_then_the_user_made_then_the_pair_then_all_else(
     world: UserWorld,
 ) -> None:
     assert world.reconcile() == [CLAIM, STATUS]
-    assert world.finalizers() == [CORE_USER_FINALIZER]
+    assert world.finalizers() == [CORE_FINALIZER]
     assert world.again == 0.0
     assert world.reconcile() == [STATUS]
     assert world.condition("Deployed")[:2] == ("False", "CoreUserPending")
@@ -76,7 +76,7 @@ def test_the_name_is_claimed_then_the_user_made_then_the_pair_then_all_else(
 def test_the_finalizers_of_others_stay(world: UserWorld) -> None:
     world.server.edit(ETCD_STORAGES, NAME, lambda o: o["metadata"].update(finalizers=["theirs"]))
     world.reconcile()
-    assert world.finalizers() == ["theirs", CORE_USER_FINALIZER]
+    assert world.finalizers() == ["theirs", CORE_FINALIZER]
 
 
 def test_a_user_that_is_not_ours_is_told_and_nothing_is_made_or_claimed(world: UserWorld) -> None:
@@ -151,7 +151,7 @@ def test_pods_that_lean_on_auth_go_when_it_is_lost_and_come_back_with_it(world: 
 
 
 def unsupported(world: UserWorld) -> None:
-    world.server.edit(ETCD_STORAGES, NAME, lambda o: o["spec"].update(reclaimPolicy="Delete"))
+    world.server.edit(ETCD_STORAGES, NAME, lambda o: o["spec"].update(reclaimPolicy="Recycle"))
 
 
 def lose_ca(world: UserWorld) -> None:
@@ -200,11 +200,17 @@ def test_nobody_says_that_the_core_isolates_without_asking_it(deployed: UserWorl
     deployed.add_pod("a")
     deployed.reconcile()
     assert deployed.status()["isolation"] == "Core"
-    # The core is away, also for a controller that has just started.
-    for look in (CoreLook(auth=True), CoreLook()):
-        deployed.keeper.look = look
-        deployed.reconcile()
-        assert deployed.status()["isolation"] == "Core"
+    # A controller that has just started has not asked yet.
+    deployed.keeper.look = CoreLook()
+    deployed.reconcile()
+    assert deployed.status()["isolation"] == "Core"
+    deployed.keeper.look = CoreLook(reachable=True, auth=True)
+    deployed.keeper.lose()
+    deployed.reconcile()
+    assert "isolation" not in deployed.status()
+    deployed.keeper.look = CoreLook(reachable=True, auth=True)
+    deployed.reconcile()
+    assert deployed.status()["isolation"] == "Core"
     deployed.server.edit(ETCD_STORAGES, NAME, lambda o: o["spec"].update(mode="Direct"))
     deployed.reconciler = replace(deployed.reconciler, users=None)
     deployed.reconcile()
@@ -390,9 +396,12 @@ def test_an_authority_that_goes_stops_new_storages_only(deployed: UserWorld) -> 
     deployed.reconcile()
     assert deployed.condition("Deployed")[0] == "True"
     assert deployed.condition("Degraded")[:2] == ("True", "CoreClientCAUnusable")
-    later = deployed.server.peek(ETCD_STORAGES, "later")["status"]
-    assert (find_condition(later, "Deployed") or {})["reason"] == "CoreClientCAUnusable"
+    later = deployed.server.peek(ETCD_STORAGES, "later")
+    assert (find_condition(later["status"], "Deployed") or {})["reason"] == "CoreClientCAUnusable"
     assert [rs["metadata"]["name"] for rs in deployed.server.all(REPLICA_SETS)] == [RS]
+    # Nothing is half done: the user would be there without anybody who could come as it.
+    assert "finalizers" not in later["metadata"]
+    assert deployed.keeper.users == {NAME}
 
 
 # How the controller itself reaches the core.
@@ -406,6 +415,24 @@ def test_the_access_is_made_of_the_bundle_and_roots_pair() -> None:
     found = access(core_config_map(), core_secret(name=ROOT))
     bundle = core_config_map()["data"]["ca.pem"].encode()
     assert found == Access(("https://core",), bundle, b"certificate", b"key")
+
+
+def test_without_users_it_is_made_of_the_pair_that_all_share() -> None:
+    found = core_access(CORE, ("https://core",), None, core_config_map(), core_secret())
+    bundle = core_config_map()["data"]["ca.pem"].encode()
+    assert found == Access(("https://core",), bundle, b"certificate", b"key")
+    missing = core_access(CORE, ("https://core",), None, core_config_map(), None)
+    assert isinstance(missing, Problem)
+    assert missing.reason == "CoreCertsMissing"
+
+
+def test_a_core_without_tls_needs_neither() -> None:
+    """What counts is how the controller reaches it, not how the pods do."""
+    assert core_access(CORE, ("http://core",), None, None, None) == Access(("http://core",))
+    plain = replace(CORE, urls=("http://core",))
+    found = core_access(plain, ("https://core",), None, None, None)
+    assert isinstance(found, Problem)
+    assert found.reason == "CoreCAMissing"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER
+from controller.api.storage import CORE_FINALIZER, CORE_USER_OWNER
 from controller.resources import ETCD_STORAGES, PODS, REPLICA_SETS
 from informers import ApiError, Resource
 from tests.support.corekeeper import CoreKeeper
@@ -90,7 +90,7 @@ def test_a_core_that_is_away_holds_the_deleted_storage_and_is_told(deployed: Use
     deployed.delete()
     assert deployed.reconcile() == [f"delete ReplicaSet {RS}", STATUS]
     assert deployed.condition("Degraded")[:2] == ("True", "CoreUnreachable")
-    assert deployed.finalizers() == [CORE_USER_FINALIZER]
+    assert deployed.finalizers() == [CORE_FINALIZER]
     assert deployed.reconcile() == []
 
 
@@ -161,7 +161,7 @@ def restored(owner: str | None = None) -> UserWorld:
     """A storage that somebody made with our finalizer, and may be with another's status."""
     world = UserWorld()
     status = {CORE_USER_OWNER: owner} if owner else {}
-    made = etcd_storage(meta={"finalizers": [CORE_USER_FINALIZER]}, status=status)
+    made = etcd_storage(meta={"finalizers": [CORE_FINALIZER]}, status=status)
     world.server.put(ETCD_STORAGES, made)
     return world
 
@@ -260,7 +260,7 @@ def test_a_controller_that_may_not_take_off_the_finalizer_says_who_can(
     assert message.startswith("cannot patch etcdstorages; ")
     assert "kubectl apply -f artifacts/deployment/10-core-users.yaml, or kubectl patch" in message
     assert follow(message, world.finalizers()) == others
-    assert world.finalizers() == [*others, CORE_USER_FINALIZER]
+    assert world.finalizers() == [*others, CORE_FINALIZER]
 
 
 # A stop between any two writes.
@@ -286,9 +286,11 @@ def restart(world: UserWorld) -> None:
     """Let another controller take over, which knows nothing but what it reads."""
     keeper, users = CoreKeeper(), world.reconciler.users
     keeper.users, keeper.foreign = world.keeper.users, world.keeper.foreign
+    keeper.keys = world.keeper.keys
     assert users is not None
     world.keeper = keeper
-    world.reconciler = replace(world.reconciler, users=replace(users, keeper=keeper))
+    users = replace(users, keeper=keeper)
+    world.reconciler = replace(world.reconciler, keeper=keeper, users=users)
 
 
 def settles(world: UserWorld, stop: int) -> bool:

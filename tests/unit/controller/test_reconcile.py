@@ -13,6 +13,7 @@ from controller.consistency import CacheBehind, ConsistencyStore
 from controller.dataplane.pods import DRAIN_TOKEN_ANNOTATION
 from controller.dataplane.rolling import PROGRESS_DEADLINE, Stage
 from controller.events import Event, Subject
+from controller.fights import Fights
 from controller.metrics import CertificateMetrics
 from controller.ownership import STORAGE_LABEL, controller_reference
 from controller.reconcile import Reconciler
@@ -30,6 +31,7 @@ from controller.writer import EVICTION_PAUSE, is_stale
 from informers import ApiError, ConnectionFailed, Lister, Resource
 from tests.support.certifying import Certifying
 from tests.support.clock import FakeClock
+from tests.support.corekeeper import CoreKeeper
 from tests.support.memoryserver import WATCHED, MemoryServer
 from tests.support.objects import (
     CORE,
@@ -85,6 +87,7 @@ class World:
         listers = self.server.listers()
         self.consistency = ConsistencyStore(listers.written(), FakeClock())
         self.woken: list[str] = []
+        self.keeper = CoreKeeper()
         self.rollouts = Rollouts(1, FakeClock(), self.woken.append)
         self.reconciler = Reconciler(
             client=self.server.client,
@@ -99,7 +102,9 @@ class World:
             rng=KnownRandom(),
             rollouts=self.rollouts,
             certifier=Certifying().certifier,
+            keeper=self.keeper,
             metrics=CertificateMetrics(self._now),
+            fights=Fights(self.server.client, NAMESPACE, FakeClock()),
         )
         self.server.put(CONFIG_MAPS, core_config_map())
         self.server.put(SECRETS, core_secret())
@@ -526,7 +531,7 @@ def test_a_status_made_for_an_older_storage_is_not_written(world: World) -> None
         ("root", {}, "InvalidName", "reserved"),
         ("a", {"mode": "Direct"}, "DirectNeedsUsers", "--etcd-core-root-secret"),
         ("a", {"mode": "Fast"}, "NotSupported", "no mode Fast"),
-        ("a", {"reclaimPolicy": "Delete"}, "NotSupported", "reclaimPolicy Delete"),
+        ("a", {"reclaimPolicy": "Recycle"}, "NotSupported", "reclaimPolicy Recycle"),
     ],
 )
 def test_what_cannot_be_served_is_refused_and_nothing_is_made(
@@ -545,7 +550,7 @@ def test_a_spec_that_can_no_longer_be_served_stops_nothing_that_serves(deployed:
     add_pods(deployed, "a", "b")
     deployed.reconcile()
     deployed.server.edit(
-        ETCD_STORAGES, "etcd-name", lambda o: o["spec"].update(reclaimPolicy="Delete")
+        ETCD_STORAGES, "etcd-name", lambda o: o["spec"].update(reclaimPolicy="Recycle")
     )
     assert deployed.reconcile() == [STATUS]
     assert deployed.condition()[:2] == ("False", "NotSupported")

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from controller.api.conditions import Problem, find_condition
-from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER
+from controller.api.storage import CORE_FINALIZER, CORE_USER_OWNER
 from controller.dataplane.interface import ISOLATION_LABEL
 from controller.dataplane.rolling import PROGRESS_DEADLINE
 from controller.ownership import merge_patch
@@ -234,11 +234,31 @@ def test_isolation_is_that_of_the_weakest_pod(
 
 def test_who_owns_the_user_is_told_as_long_as_it_is_claimed() -> None:
     owner = {CORE_USER_OWNER: read().uid}
-    held = {"finalizers": [CORE_USER_FINALIZER]}
+    held = {"finalizers": [CORE_FINALIZER]}
     for meta, before, kept in ((held, owner, True), ({}, owner, False), (held, {}, False)):
         storage = read(meta=meta, status=before)
         found = desired_status(storage, observed(problem=PROBLEM), now=BEGAN)
         assert (found.get(CORE_USER_OWNER) == storage.uid) is kept
+
+
+def test_usage_is_news_only_when_the_number_is() -> None:
+    def usage(keys: int | None, before: object = None, minutes: int = 0) -> object:
+        storage = read(status={} if before is None else {"usage": before})
+        later = BEGAN + timedelta(minutes=minutes)
+        return desired_status(storage, replace(observed(), keys=keys), now=later).get("usage")
+
+    assert usage(None) is None
+    first = usage(0)
+    assert first == {"keys": 0, "measuredAt": f"{BEGAN:%Y-%m-%dT%H:%M:%SZ}"}
+    assert usage(0, first, minutes=10) == first
+    assert usage(None, first, minutes=20) == first
+    then = f"{BEGAN + timedelta(minutes=30):%Y-%m-%dT%H:%M:%SZ}"
+    assert usage(1, first, minutes=30) == {"keys": 1, "measuredAt": then}
+    # As somebody wrote it by hand, or an older CRD let it in.
+    hostile: tuple[object, ...] = ("many", [], {"keys": "x"}, {"keys": None})
+    for odd in hostile:
+        assert usage(None, odd) is None
+        assert usage(0, odd) == first
 
 
 def test_transition_times_over_a_history() -> None:
@@ -323,7 +343,8 @@ def test_the_crd_keeps_every_field_of_it() -> None:
     item = known["conditions"]["items"]
     isolated = pod("a")
     isolated["metadata"]["labels"][ISOLATION_LABEL] = "Gate"
-    found = status(observed(isolated, problem=PROBLEM))
+    found = status(replace(observed(isolated, problem=PROBLEM), keys=3))
+    assert set(found["usage"]) == set(known["usage"]["properties"])
     _take(known["certificates"], told_of_certificates())
     assert {*found, CORE_USER_OWNER} <= set(known)
     assert found["isolation"] in known["isolation"]["enum"]

@@ -46,6 +46,13 @@ def test_they_say_what_the_status_says_and_the_spec_wants() -> None:
     assert world.read("ready", "b") == 0
 
 
+def test_keys_are_told_where_they_were_counted() -> None:
+    counted = etcd_storage("a", status={"usage": {"keys": 7, "measuredAt": "any"}})
+    odd = etcd_storage("c", status={"usage": {"keys": "seven"}})
+    world = World(counted, etcd_storage("b"), odd)
+    assert [world.read("keys", name) for name in "abc"] == [7, None, None]
+
+
 def test_a_deletion_that_is_not_done_has_an_age() -> None:
     deleted = {"deletionTimestamp": "2026-01-02T03:03:05Z", "finalizers": ["any"]}
     late = {"deletionTimestamp": "2026-01-02T03:05:05Z", "finalizers": ["any"]}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from controller.api.conditions import Problem
-from controller.api.storage import CORE_USER_FINALIZER, CORE_USER_OWNER, EtcdStorage
+from controller.api.storage import CORE_FINALIZER, CORE_USER_OWNER, EtcdStorage
 from controller.core import CoreLook, UserLook, UserState
 from controller.dataplane import Facts
 from controller.tenant import Tenant, refused, with_users, without_users
@@ -24,7 +24,7 @@ DOWN = CoreLook(reachable=False, problem=AWAY)
 
 PENDING, FREE, READY = (UserLook(s) for s in (UserState.PENDING, UserState.FREE, UserState.READY))
 
-HELD = {"finalizers": [CORE_USER_FINALIZER]}
+HELD = {"finalizers": [CORE_FINALIZER]}
 
 
 def storage(mode: str = "Proxy") -> EtcdStorage:
@@ -45,6 +45,16 @@ def test_without_the_flags_only_proxy_is_served() -> None:
     assert without_users(read(), None) == Tenant(users=False)
     assert reason(without_users(read(mode="Direct"), None)) == "DirectNeedsUsers"
     assert without_users(read(mode="Direct"), TAKEN) == Tenant(users=False, problem=TAKEN)
+
+
+def test_a_core_that_its_end_needs_is_told_if_it_cannot_be_had() -> None:
+    away = CoreLook(problem=Problem("CoreUnreachable", "it is away"))
+    tenant = without_users(read(), None, away)
+    assert tenant.problem is None
+    (concern,) = tenant.concerns
+    assert concern.reason == "CoreUnreachable"
+    assert "reclaimPolicy Delete" in concern.message
+    assert without_users(read(), None, CoreLook()) == Tenant(users=False)
 
 
 @pytest.mark.parametrize("mode", ["Proxy", "Direct"])
@@ -116,7 +126,10 @@ def test_who_is_refused_loses_what_the_core_no_longer_keeps_apart_and_nothing_el
 def test_until_the_core_was_asked_what_was_told_last_counts(told: str | None) -> None:
     status = {"isolation": told} if told else {}
     before = replace(storage(), status=status)
-    for core, isolates in ((DOWN, told == "Core"), (UP, True), (OPEN, False)):
+    # A core that cannot be asked may have been told to check users no more.
+    lost = replace(DOWN, auth=True)
+    asked = ((CoreLook(), told == "Core"), (UP, True), (OPEN, False), (DOWN, False), (lost, False))
+    for core, isolates in asked:
         assert with_users(before, core, READY, running(auth=True)).isolates is isolates
         assert refused(before, core, TAKEN).isolates is isolates
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from controller.api.storage import (
-    CORE_USER_FINALIZER,
+    CORE_FINALIZER,
     CORE_USER_OWNER,
     RESERVED_NAMES,
     ObjectReference,
@@ -144,9 +144,9 @@ def test_a_deletion_under_way_is_seen() -> None:
     [
         ([], None, False, False),
         (["theirs"], "uid-etcd-name", False, False),
-        ([CORE_USER_FINALIZER], None, True, False),
-        ([CORE_USER_FINALIZER], "of another object", True, False),
-        (["theirs", CORE_USER_FINALIZER], "uid-etcd-name", True, True),
+        ([CORE_FINALIZER], None, True, False),
+        ([CORE_FINALIZER], "of another object", True, False),
+        (["theirs", CORE_FINALIZER], "uid-etcd-name", True, True),
     ],
 )
 def test_a_claim_takes_the_finalizer_and_the_status_of_the_very_object(

@@ -17,7 +17,7 @@ from controller.core import (
     UserState,
     user_name,
 )
-from controller.core.errors import ClosedError
+from controller.core.errors import ClosedError, DeniedError, UnreachableError
 from controller.core.looks import AuthStatus
 from controller.core.users import NOTHING
 from tests.support.authstore import AuthStore
@@ -165,9 +165,9 @@ def test_a_stop_ends_the_call_that_waits(make: Make) -> None:
     store = Hanging()
     keeper = make(lambda _: store)
     keeper.use(ACCESS)
-    assert store.asked.wait(5)
     # Nobody else waits for it.
     assert keeper.want("a", claimed=True).state is UserState.PENDING
+    assert store.asked.wait(5)
     keeper.forget("a")
     assert keeper.stop()
 
@@ -231,7 +231,9 @@ def test_a_defect_is_told(make: Make, told: Told) -> None:
     def broken(_: Access) -> AuthStore:
         raise RuntimeError("a defect")
 
-    make(broken).use(ACCESS)
+    keeper = make(broken)
+    keeper.use(ACCESS)
+    keeper.core()
     eventually(lambda: told.deaths)
     assert str(told.deaths[0]) == "a defect"
 
@@ -246,3 +248,57 @@ def test_who_asks_need_not_wait_for_the_next_poll(told: Told) -> None:
     for storage in "ab":
         eventually(partial(is_, keeper, storage, UserState.READY))
     assert keeper.stop()
+
+
+def test_nothing_is_asked_of_the_core_before_somebody_wants_to_know(
+    make: Make, clock: FakeClock
+) -> None:
+    """So that storages that need nothing there cost no connection."""
+    made: list[AuthStore] = []
+
+    def connect(_: Access) -> AuthStore:
+        made.append(AuthStore())
+        made[-1].keyspace.put(b"/a/1", b"/a/2")
+        return made[-1]
+
+    keeper = make(connect)
+    keeper.use(ACCESS)
+    assert keeper.count("a") is None
+    clock.await_waiters()
+    assert made == []
+    clock.step(Pace().count)
+    eventually(lambda: keeper.count("a") == 2)
+
+
+def test_keys_are_removed_where_there_are_no_users(make: Make, told: Told) -> None:
+    store = AuthStore(enabled=False)
+    store.keyspace.put(b"/a/1", b"/aa/1")
+    keeper = make(lambda _: store)
+    keeper.use(ACCESS)
+    assert not keeper.purge("a").done
+    eventually(lambda: keeper.purge("a").done)
+    assert store.keyspace.keys == [b"/aa/1"]
+    assert "a" in told.changed
+    assert store.log == []
+
+
+def test_no_keys_are_touched_in_a_core_that_refuses_us(make: Make) -> None:
+    store = AuthStore(failures=[DeniedError("no root")] * 100)
+    store.keyspace.put(b"/a/1")
+    keeper = make(lambda _: store)
+    keeper.use(ACCESS)
+    keeper.purge("a")
+    eventually(lambda: keeper.core().problem)
+    assert not keeper.purge("a").done
+    assert store.keyspace.keys == [b"/a/1"]
+
+
+def test_a_core_that_does_not_answer_for_keys_is_told_without_a_poll_s_delay(make: Make) -> None:
+    store = AuthStore()
+    keeper = make(lambda _: store)
+    keeper.use(ACCESS)
+    eventually(lambda: keeper.core().reachable)
+    store.keyspace.failures = [UnreachableError("away")]
+    store.failures = [UnreachableError("away")]
+    keeper.purge("a")
+    eventually(lambda: keeper.core().problem)
