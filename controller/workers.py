@@ -65,12 +65,13 @@ class Workers:
     def start(self, count: int, stop: threading.Event) -> None:
         """Start so many; once `stop` is set nothing more is begun, but what is, is ended."""
         self._stop = stop
-        self._threads = [
-            threading.Thread(target=self._work, args=(n,), name=f"worker-{n}", daemon=True)
-            for n in range(count)
-        ]
-        for thread in self._threads:
+        for n in range(count):
+            thread = threading.Thread(
+                target=self._work, args=(n,), name=f"worker-{n}", daemon=True
+            )
             thread.start()
+            # Not before: one that was never started cannot be told from one that has died.
+            self._threads.append(thread)
 
     def join(self, timeout: float) -> bool:
         """Wait so many seconds in all for the threads to end, after the queue was shut down.

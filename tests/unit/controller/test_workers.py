@@ -233,6 +233,24 @@ def test_a_worker_that_died_is_named_until_the_stop(world: World) -> None:
     assert world.workers.dead() is None
 
 
+def test_a_worker_that_is_not_started_yet_is_not_taken_for_dead(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str | None] = []
+    start = threading.Thread.start
+
+    def watched(thread: threading.Thread) -> None:
+        seen.append(world.workers.dead())
+        start(thread)
+        seen.append(world.workers.dead())
+
+    monkeypatch.setattr(threading.Thread, "start", watched)
+    world.workers.start(2, world.stop)
+    world.queue.shut_down()
+    assert world.workers.join(5)
+    assert seen == [None] * 4
+
+
 @pytest.fixture
 def _log_as_it_was() -> Iterator[None]:
     yield
