@@ -261,10 +261,12 @@ class Connection:
             if size == 0:
                 self.pump(lambda: stream.answer.ended or self._writable(stream.number) > 0)
                 continue
-            self._h2.send_data(stream.number, bytes(rest[:size]))
-            rest = rest[size:]
+            piece, rest = bytes(rest[:size]), rest[size:]
+            # With the last piece, as every client has it: a server that hears of the end only
+            # later may answer before.
+            self._h2.send_data(stream.number, piece, end_stream=end and not rest)
             self._flush()
-        if end and not stream.answer.ended:
+        if end and not content and not stream.answer.ended:
             self._h2.end_stream(stream.number)
             self._flush()
 

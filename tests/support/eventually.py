@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -20,3 +20,20 @@ def eventually(
         assert time.monotonic() < deadline, f"not within {within} s: {what or probe}: {answer!r}"
         threading.Event().wait(every)
     return answer
+
+
+def none_left(
+    find: Callable[[], Sized], *, within: float = 10.0, what: str = "", every: float = 0.01
+) -> None:
+    """Return once `find` finds nothing; fail with what it found last after `within` seconds."""
+    found: Sized = ()
+
+    def gone() -> bool:
+        nonlocal found
+        found = find()
+        return not found
+
+    try:
+        eventually(gone, within=within, every=every)
+    except AssertionError as error:
+        raise AssertionError(f"not within {within} s: {what or find}: {found!r}") from error

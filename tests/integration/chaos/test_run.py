@@ -43,7 +43,8 @@ def test_whatever_happens_it_is_in_the_end_as_without_faults(folder: Path) -> No
 
 def test_churn_is_sampled(folder: Path) -> None:
     samples = Churn(folder, Terms(storages=3, churn=4.0), print).run()
-    assert samples[-1].edits > len(samples)
+    # One at least between each two, however slow the machine is.
+    assert all(sample.edits >= number for number, sample in enumerate(samples))
     assert all(sample.memory > 0 and sample.threads > 1 for sample in samples)
     # Pools begin with the first certificate; all else would grow with every edit.
     assert samples[-1].threads < samples[0].threads + 30
