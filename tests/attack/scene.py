@@ -68,8 +68,6 @@ class Scene:
     """The other tenant's: `held` has keys of its, `empty` has none yet."""
     strangers: Mapping[str, Endpoint] = field(default_factory=dict)
     """The tenant's endpoint with certificates that are not the tenant's; empty without TLS."""
-    restart: Callable[[], None] = lambda: None
-    """Return once the tenant's pod serves again, after harm that it has done to itself."""
 
     def connect(self) -> Connection:
         return Connection(self.tenant)

@@ -15,12 +15,10 @@ from hack.cluster import binaries, pki
 from hack.cluster.command import run
 from hack.dataplane import CoreEtcd, GatePod, Tenant
 from hack.dataplane.programs import Programs
-from tests.attack.keys import RANGE
 from tests.attack.picture import Core
 from tests.attack.scene import NEIGHBOURS, OTHER, STORAGE, Place, Scene, furnish
 from tests.integration.dataplane.conftest import MakePod, core_files
-from tests.support.etcdrpc import OK, Connection, Endpoint, Schema
-from tests.support.eventually import eventually
+from tests.support.etcdrpc import Endpoint, Schema
 
 HISTORY = "--auto-compaction-retention=24h"
 """The core's own compaction must not be taken for a tenant's."""
@@ -101,25 +99,10 @@ def scene(
     unwanted: dict[str, Endpoint],
 ) -> Scene:
     ports = mine.gate.ports
-
-    tenant = endpoint(mine, mine.tenant.client())
-
-    def serves() -> bool:
-        # As the kubelet does; what is about to end may still seem to run at the first look.
-        for process in mine.processes:
-            process.start()
-        with Connection(tenant) as connection:
-            key = f"/{STORAGE}/k".encode()
-            answer = connection.call(RANGE, schema.make("RangeRequest", key=key))
-        return answer.code == OK
-
-    def restart() -> None:
-        eventually(serves, within=30.0, what="the tenant's own pod serves again")
-
     return Scene(
         place=place,
         schema=schema,
-        tenant=tenant,
+        tenant=endpoint(mine, mine.tenant.client()),
         undetermined=endpoint(mine, mine.tenant.client(), protocols=()),
         other=endpoint(other, other.tenant.client()),
         probe=ports.probe,
@@ -127,7 +110,6 @@ def scene(
         core=core,
         leases=leases,
         strangers=unwanted,
-        restart=restart,
     )
 
 
