@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from controller.resources import ETCD_STORAGES
 from informers import ApiError
 
 _FORBIDDEN: Final = 403
@@ -15,6 +16,16 @@ _REFUSAL: Final = re.compile(
     r'(?: in the namespace "(?P<namespace>[^"]+)")?'
 )
 """What the server says of a right; by the same code admission refuses, which is none."""
+
+_OWNER_REFUSAL: Final = "refers to a resource you can't set finalizers on"
+"""What it says of an owner reference, where it asks for a right on the owner
+(OwnerReferencesPermissionEnforcement)."""
+
+_ON_OWNERS: Final = {
+    "verb": "update",
+    "resource": f"{ETCD_STORAGES.plural}/finalizers",
+    "group": ETCD_STORAGES.group,
+}
 
 _log = structlog.get_logger("controller.rights")
 
@@ -33,13 +44,21 @@ class MissingRights:
         """
         if not isinstance(error, ApiError) or error.code != _FORBIDDEN:
             return False
-        found = _REFUSAL.search(error.message)
-        if found is None:
+        right = _right(error.message)
+        if not right:
             return False
-        right = {name: text for name, text in found.groupdict().items() if text is not None}
         with self._lock:
             known = frozenset(right.items()) in self._named
             self._named.add(frozenset(right.items()))
         if not known:
             _log.warning("right_missing", **right)
         return True
+
+
+def _right(refusal: str) -> dict[str, str]:
+    """Return what a Role would have to say; nothing if the refusal is about no right."""
+    if _OWNER_REFUSAL in refusal:
+        return {**_ON_OWNERS}
+    found = _REFUSAL.search(refusal)
+    named = found.groupdict() if found else {}
+    return {name: text for name, text in named.items() if text is not None}

@@ -19,6 +19,8 @@ _OWN_WORDS: Final = re.compile(
     r'|secrets(?: "[^"]+")? is forbidden: (?:'
     r"ValidatingAdmissionPolicy '[^']+' with binding '[^']+' denied request"
     r"|(?:exceeded|failed) quota: .*"
+    r"|cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set"
+    r" finalizers on"
     r"|unable to create new content in namespace \S+ because it is being terminated"
     r'|User "[^"]+" cannot [a-z]+ resource "secrets" in API group "" in the namespace "[^"]+")'
     r'|[a-z]+ "[^"]+" (?:not found|already exists)'

