@@ -31,7 +31,8 @@ class _Lanes(LoadScopeScheduling):  # type: ignore[misc]
     """Gives one process the modules that load the machine, and the other one all others."""
 
     def _split_scope(self, nodeid: str) -> str:
-        loads = ("/test_no_failures.py::", "/test_tls.py::")
+        names = ("no_failures", "story", "tls", "upgrade")
+        loads = [f"/test_{name}.py::" for name in names]
         return "loads" if any(module in nodeid for module in loads) else "rest"
 
 
