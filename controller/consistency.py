@@ -84,6 +84,12 @@ class ConsistencyStore:
             if known is None or known.version < number:
                 writes[resource] = _Write(number, self._clock.monotonic())
 
+    def wrote_last(self, name: str, resource: Resource, version: str) -> bool:
+        """Whether `version` is that of the last write for the storage; forgotten once reached."""
+        with self._lock:
+            write = self._storages.get(name, {}).get(resource)
+        return write is not None and write.version == _number(version)
+
     def ensure_ready(self, name: str) -> None:
         """Raise `CacheBehind` unless every cache shows the last write for the storage.
 

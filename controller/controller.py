@@ -17,10 +17,12 @@ from prometheus_client import CollectorRegistry
 from controller.certifier import Certifier
 from controller.consistency import ConsistencyStore
 from controller.consumers import Consumers, Restarts
-from controller.core import Listeners, UserKeeper
+from controller.core import Access, Listeners, UserKeeper
+from controller.core.keeper import Closable
 from controller.coreusers import CoreUsers, connect, core_access
 from controller.dataplane import GatedDataPlane
 from controller.fights import Fights
+from controller.handlers import StatusHandler
 from controller.health import Check
 from controller.leaderelection import LeaderCallbacks, LeaderElector
 from controller.metrics import CertificateMetrics
@@ -36,7 +38,7 @@ from controller.userpair import PairMaker
 from controller.watchdog import LOOK, Watchdog
 from controller.watches import STORAGE_INDEX, Watches
 from controller.workers import Workers
-from informers import Client, SharedIndexInformer, SharedInformerFactory
+from informers import Client, Resource, SharedIndexInformer, SharedInformerFactory
 from informers.metrics import InformerCollector
 from workqueue import Clock, ItemExponentialFailureRateLimiter, RateLimitingQueue
 from workqueue.metrics import PrometheusMetricsProvider
@@ -108,6 +110,9 @@ class EtcdStorageController:
         registry.register(StorageMetrics(self._listers.storages, now))
         self._keeper = self._make_keeper(watches, rng)
         consistency = ConsistencyStore(self._listers.written(), clock)
+        watches.follow_storages(
+            StatusHandler(self._queue, partial(self._may_be_ours, consistency))
+        )
         self._watchdog = Watchdog(consistency, watches.written, clock)
         self._rollouts = Rollouts(options.max_concurrent_rollouts, clock, self._queue.add)
         self._served = ServedCertificates(self._queue.add, rng, clock=clock)
@@ -120,6 +125,12 @@ class EtcdStorageController:
             clock=clock,
             on_death=partial(self.fail, "a worker died"),
         )
+
+    def _may_be_ours(
+        self, consistency: ConsistencyStore, name: str, kind: Resource, version: str
+    ) -> bool:
+        """Whether a worker has made this version, or may just be about to hear that it has."""
+        return self._workers.have(name) or consistency.wrote_last(name, kind, version)
 
     def _make_reconciler(
         self,
@@ -156,7 +167,10 @@ class EtcdStorageController:
 
     def _make_keeper(self, watches: Watches, rng: random.Random) -> UserKeeper:
         listeners = Listeners(self._queue.add, watches.enqueue_all, self._keeper_died)
-        return UserKeeper(connect, listeners, clock=self._clock, rng=rng)
+        return UserKeeper(self._connect, listeners, clock=self._clock, rng=rng)
+
+    def _connect(self, access: Access) -> Closable:
+        return connect(access, self._elector.leads if self._elector else lambda: True)
 
     def _make_users(self, now: Callable[[], datetime]) -> CoreUsers | None:
         secrets = self._options.user_secrets

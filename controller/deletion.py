@@ -142,6 +142,8 @@ class Deletion:
         if replica_set and owned:
             self._delete(storage, replica_set["metadata"])
         pods = self._pods(storage, None if owned else replica_set)
+        if stray := next((pod for pod in pods if _is_left_alone(pod)), None):
+            return Wait(_stays(_stray(stray, self.namespace), storage))
         if any(not is_terminating(pod) for pod in pods):
             shown = f"kubectl get pods -n {self.namespace} -l {STORAGE_LABEL}={storage.name}"
             return Wait(_deleting(storage, f"its pods are to end first: {shown}"))
@@ -175,14 +177,16 @@ class Deletion:
         """Return the pods of ours that are there.
 
         Those of our ReplicaSet outlive it for a moment, so they are known by its name, which
-        somebody else's, `foreign`, may have taken.
+        somebody else's, `foreign`, may have taken. One that it was taken from has nobody.
         """
         pods = self.listers.pods.by_index(STORAGE_INDEX, storage.name)
         theirs = pods_of(foreign, pods)
         name = object_name(REPLICA_SETS, storage.name)
-        ours = {"kind": REPLICA_SETS.kind, "name": name}.items()
+        ours = {"kind": REPLICA_SETS.kind, "name": name}
         return [
-            pod for pod in pods if pod not in theirs and ours <= (controller_of(pod) or {}).items()
+            pod
+            for pod in pods
+            if pod not in theirs and ours.items() <= (controller_of(pod) or ours).items()
         ]
 
     def _delete(self, storage: EtcdStorage, metadata: Json) -> None:
@@ -191,6 +195,17 @@ class Deletion:
             REPLICA_SETS, metadata["name"], metadata["uid"], metadata["resourceVersion"]
         )
         Writer(self.client, self.namespace, wrote).carry_out(write)
+
+
+def _is_left_alone(pod: Json) -> bool:
+    """Whether a pod runs that nobody is going to end, as whose ReplicaSet went without it."""
+    return controller_of(pod) is None and not is_terminating(pod)
+
+
+def _stray(pod: Json, namespace: str) -> Problem:
+    name = pod["metadata"]["name"]
+    message = f"pod {name} has no ReplicaSet any more that would end it"
+    return Problem(POD_NOT_ENDING, f"{message}: kubectl delete pod {name} -n {namespace}")
 
 
 def _awaiting_end(

@@ -25,6 +25,11 @@ _OLD_CRD: Final = (
     " -f artifacts/etcdstorage/crd.yaml"
 )
 
+_STRIPPED: Final = (
+    f"a webhook or a policy of the cluster takes the finalizer {CORE_FINALIZER} off as it is put"
+    " on: exempt EtcdStorages from that; without it nothing in the core could go with the storage"
+)
+
 _FORBIDDEN: Final = 403
 
 _RIGHTS: Final = "artifacts/deployment/10-core-users.yaml"
@@ -84,6 +89,9 @@ class CoreFinalizer:
             raise _with_remedy(error, storage) from error
         version = resource_version(answer)
         self.consistency.wrote_at(storage.name, ETCD_STORAGES, version)
+        kept = answer["metadata"].get("finalizers") or ()
+        if CORE_FINALIZER in finalizers and CORE_FINALIZER not in kept:
+            raise ApiError(422, "Invalid", _STRIPPED)
         wrote("patch", ETCD_STORAGES.kind, storage.name, why)
         return replace(storage, resource_version=version, finalizers=finalizers)
 

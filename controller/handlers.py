@@ -10,13 +10,17 @@ from controller.ownership import STORAGE_LABEL
 from controller.resources import ETCD_STORAGES
 from informers import DeletedFinalStateUnknown, Resource
 from informers.errors import is_expired, is_not_found
-from workqueue import Queue
+from workqueue import DelayingQueue, Queue
 
 Json = Mapping[str, Any]
 KeyFunction = Callable[[Json], list[str]]
 """Names the storages that an object concerns."""
 Matters = Callable[[Json, Json], bool]
 """Whether the step from an old object to a new one is worth a look."""
+
+STATUS_PAUSE: Final = 10.0
+"""Seconds until what somebody else wrote into a status is looked at: whoever keeps doing so, as a
+second controller would, finds it put right so often and no more."""
 
 LOW_PRIORITY: Final = -100
 """In the queue, for what no change has brought up. The value is controller-runtime's."""
@@ -57,6 +61,32 @@ class EnqueueHandler:
     def _enqueue(self, names: Iterable[str], priority: int) -> None:
         for name in names:
             self._queue.add(name, priority=priority)
+
+
+class StatusHandler:
+    """Lets a storage be looked at, after a while, whose status somebody else has written.
+
+    `ours` tells of a name, a kind and a version whether that may be a write of ours. Where it is
+    wrong, there is a look too many, or what somebody wrote stays until the next one.
+    """
+
+    def __init__(
+        self, queue: DelayingQueue[str], ours: Callable[[str, Resource, str], bool]
+    ) -> None:
+        self._queue = queue
+        self._ours = ours
+
+    def on_add(self, _obj: Json, _is_in_initial_list: bool) -> None:  # noqa: FBT001 - client-go's
+        """Nothing: whoever comes is looked at."""
+
+    def on_update(self, old: Json, new: Json) -> None:
+        metadata = new["metadata"]
+        name, version = metadata["name"], metadata["resourceVersion"]
+        if old.get("status") != new.get("status") and not self._ours(name, ETCD_STORAGES, version):
+            self._queue.add_after(name, STATUS_PAUSE, priority=LOW_PRIORITY)
+
+    def on_delete(self, _obj: Json | DeletedFinalStateUnknown) -> None:
+        """Nothing: whoever goes is looked at."""
 
 
 class ChangeHandler:

@@ -1,7 +1,8 @@
 """Serves pages over HTTP to whoever operates the controller, each made when it is asked for.
 
 Anybody in the cluster may ask: a request has a few seconds from its first byte to its last, and
-only so many are served at once. Further ones are turned away, and never wait for others.
+only so many are served at once, of one client a few of them. Further ones are turned away, and
+never wait for others.
 """
 
 import contextlib
@@ -25,6 +26,10 @@ PATIENCE: Final = 10.0
 
 AT_ONCE: Final = 16
 """Requests."""
+
+OF_ONE_CLIENT: Final = 4
+"""Requests of one address: who holds all that it gets leaves room for the kubelet's, without whose
+answers the program would be started again."""
 
 _LOOK: Final = 0.5
 """Seconds between two looks for requests that are over their time, and for the end."""
@@ -107,14 +112,16 @@ class _Server(ThreadingHTTPServer):
         self.pages = pages
         self._clock = clock
         self._lock = threading.Lock()
-        self._open: dict[Any, float] = {}
-        """Connections, and by when each has to be over."""
+        self._open: dict[Any, tuple[float, str]] = {}
+        """Connections, by when each has to be over, and from which address."""
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        client = client_address[0]
         with self._lock:
-            room = len(self._open) < AT_ONCE
+            theirs = sum(1 for _, address in self._open.values() if address == client)
+            room = len(self._open) < AT_ONCE and theirs < OF_ONE_CLIENT
             if room:
-                self._open[request] = self._clock.monotonic() + PATIENCE
+                self._open[request] = self._clock.monotonic() + PATIENCE, client
         if room:
             super().process_request(request, client_address)
         else:
@@ -138,7 +145,7 @@ class _Server(ThreadingHTTPServer):
 
     def _cut(self, until: float) -> None:
         with self._lock:
-            late = [request for request, end in self._open.items() if end <= until]
+            late = [request for request, (end, _) in self._open.items() if end <= until]
             for request in late:
                 # Not closed, which is for the thread that reads from it.
                 with contextlib.suppress(OSError):

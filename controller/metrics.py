@@ -22,6 +22,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from controller.api.storage import EtcdStorage
+from controller.api.times import read_time
 from controller.certstatus import (
     CLIENT,
     SERVING,
@@ -118,8 +119,7 @@ def ends(told: Mapping[str, Any]) -> dict[str, datetime]:
         CLIENT: [client.get("notAfter") for client in told.get("clients") or ()],
     }
     times = {
-        kind: [datetime.fromisoformat(time) for time in given if time]
-        for kind, given in found.items()
+        kind: [time for time in map(read_time, given) if time] for kind, given in found.items()
     }
     return {kind: min(several) for kind, several in times.items() if several}
 

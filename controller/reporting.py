@@ -1,9 +1,10 @@
 """Tells a storage's state: its status, where it says something new, and the events with it."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from controller import certstatus, events
 from controller.api.conditions import find_condition
@@ -11,11 +12,15 @@ from controller.api.storage import EtcdStorage
 from controller.changes import became, wrote
 from controller.consistency import ConsistencyStore
 from controller.events import Recorder, transition_events
+from controller.observed import write_problem
 from controller.ownership import merge_patch
 from controller.resources import ETCD_STORAGES
 from controller.status import DEGRADED, Observed, desired_status, overdue_at
-from informers import ApiError, Client
+from informers import ApiError, Client, ConnectionFailed
 from informers.store import resource_version
+
+_TOO_LARGE: Final = "request is too large"
+"""What etcd says of an object of more than 1.5 MB, and the API server by its code 500."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +39,27 @@ class Reporter:
         """
         now = self.now()
         status = desired_status(storage, observed, now=now)
-        if patch := merge_patch(storage.status, status):
+        before = {**dict.fromkeys(storage.unreadable_status), **storage.status}
+        if patch := merge_patch(before, status):
             self._write(storage, status, patch)
         certified = observed.certified
         times = (overdue_at(status), certified and certstatus.overdue_at(certified))
         left = [(at - now).total_seconds() for at in times if at and now < at]
         return min(left, default=None)
+
+    @contextlib.contextmanager
+    def telling(self, storage: EtcdStorage, see: Callable[[], Observed]) -> Iterator[None]:
+        """Say in the status what fails meanwhile; if that fails as well, the first error counts.
+
+        What there is to `see` then is told with it.
+        """
+        try:
+            yield
+        except (ApiError, ConnectionFailed) as error:
+            if problem := write_problem(error):
+                with contextlib.suppress(ApiError, ConnectionFailed):
+                    self.report(storage, replace(see(), problem=problem))
+            raise
 
     def _write(self, storage: EtcdStorage, status: dict[str, Any], patch: dict[str, Any]) -> None:
         guard = {"resourceVersion": storage.resource_version}
@@ -47,7 +67,7 @@ class Reporter:
         try:
             answer = self.client.patch(ETCD_STORAGES, storage.name, body, subresource="status")
         except ApiError as error:
-            if error.reason == "Invalid":
+            if error.reason == "Invalid" or _TOO_LARGE in error.message:
                 self._tell_refusal(storage, error)
             raise
         self.consistency.wrote_at(storage.name, ETCD_STORAGES, resource_version(answer))
@@ -57,7 +77,10 @@ class Reporter:
             self.recorder.record(storage, event)
 
     def _tell_refusal(self, storage: EtcdStorage, error: ApiError) -> None:
-        """Say in an event what no condition can: what an older CRD let in forbids every status."""
+        """Say in an event what no condition can.
+
+        What an older CRD let in forbids every status, and what fills an object leaves no room.
+        """
         message = f"the status is refused until the spec is mended: {error}"
         self.recorder.record(storage, events.warning(events.ETCD_STORAGE_DEPLOY_FAILURE, message))
 

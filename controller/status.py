@@ -5,13 +5,14 @@ Reasons are part of the interface: operators alert on them, and the README lists
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
 from controller import certstatus, podstate
 from controller.api.conditions import Condition, Problem, find_condition, merge_conditions
 from controller.api.storage import CORE_USER_OWNER, EtcdStorage
+from controller.api.times import read_time
 from controller.certstatus import CERTIFICATES_READY, SERVING_NEW_CERTIFICATES, Certified
 from controller.dataplane.rolling import (
     PROGRESS_DEADLINE,
@@ -44,6 +45,11 @@ ROLLOUT_QUEUED: Final = "RolloutQueued"
 PODS_UP_TO_DATE: Final = "PodsUpToDate"
 AS_EXPECTED: Final = "AsExpected"
 
+_OURS: Final = frozenset({DEPLOYED, READY, PROGRESSING, DEGRADED, CERTIFICATES_READY})
+
+_AHEAD: Final = timedelta(days=1)
+"""By so much the clock of the controller before may have been wrong."""
+
 _QUEUED: Final = (
     "the pods are of an older revision and wait for their turn: others are being replaced"
     " (flag --max-concurrent-rollouts; one that is stuck is Degraded)"
@@ -63,7 +69,7 @@ class Observed:
     says that the core is known to check users. `core_certificate` is what there is to tell of the
     storage's pair for the core, {} if there is none. `certified` tells of the certificates; None
     where there are none, or where what was told of them last has to do. `keys` are as many as the
-    core has of the storage; None: not known, or what was told last has to do.
+    core has of the storage; None: nobody knows.
     """
 
     problem: Problem | None
@@ -94,7 +100,7 @@ def desired_status(storage: EtcdStorage, observed: Observed, *, now: datetime) -
     )
     merged = partial(
         merge_conditions,
-        _conditions(storage),
+        _conditions(storage, now),
         generation=storage.generation,
         now=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
@@ -122,16 +128,28 @@ def desired_status(storage: EtcdStorage, observed: Observed, *, now: datetime) -
     return status
 
 
-def _conditions(storage: EtcdStorage) -> list[Json]:
+def _conditions(storage: EtcdStorage, now: datetime) -> list[Json]:
     """Return those that there are, but for what a storage without TLS has no more."""
     conditions: Sequence[Json] = storage.status.get("conditions") or ()
-    return [c for c in conditions if storage.tls or c.get("type") != CERTIFICATES_READY]
+    kept = (c for c in conditions if storage.tls or c.get("type") != CERTIFICATES_READY)
+    return [_with_our_time(c, now) if c.get("type") in _OURS else c for c in kept]
+
+
+def _with_our_time(condition: Json, now: datetime) -> Json:
+    """Return a condition without the time that somebody else gave it, which begins anew then."""
+    since = read_time(condition.get("lastTransitionTime"))
+    if since is not None and since <= now + _AHEAD:
+        return condition
+    return {key: value for key, value in condition.items() if key != "lastTransitionTime"}
 
 
 def _usage(storage: EtcdStorage, keys: int | None, now: datetime) -> Json:
     """Return what was told last as long as the number is the same: the time is no news."""
-    if keys is None or keys == storage.keys:
-        return {} if storage.keys is None else storage.status["usage"]
+    if keys is None:
+        return {}
+    if keys == storage.keys:
+        told: Json = storage.status["usage"]
+        return told
     return {"keys": keys, "measuredAt": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 

@@ -156,6 +156,10 @@ class Watches:
         informer.set_watch_error_handler(self._errors)
         informer.add_event_handler(handler)
 
+    def follow_storages(self, handler: ResourceEventHandler) -> None:
+        """Show `handler` the storages as well."""
+        self._written[ETCD_STORAGES].add_event_handler(handler)
+
     def enqueue_all(self) -> None:
         """Let every storage be looked at."""
         for name in self._names():

@@ -97,6 +97,11 @@ class Workers:
         late = {name: now - since for name, since in busy.items() if now - since >= STUCK}
         return ", ".join(f"{name} for {age:.0f} s" for name, age in late.items()) or None
 
+    def have(self, name: str) -> bool:
+        """Whether one of them is at this storage now."""
+        with self._lock:
+            return name in self._busy
+
     def _work(self, number: int) -> None:
         """Reconcile until the queue is shut down; a worker that breaks ends the program."""
         try:

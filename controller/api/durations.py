@@ -2,14 +2,19 @@
 
 import re
 from datetime import timedelta
+from functools import lru_cache
 
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _PART = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(h|ms|us|ns|m|s)"
 _WHOLE = re.compile(rf"(?:{_PART})+")
 
 
+@lru_cache(maxsize=64)
 def parse_duration(text: str) -> timedelta:
-    """Read what Go's time.ParseDuration reads, unsigned; ValueError says what is wrong."""
+    """Read what Go's time.ParseDuration reads, unsigned; ValueError says what is wrong.
+
+    Remembered, since each look at a storage reads nine, of which a fleet has a few.
+    """
     if text == "0":
         return timedelta(0)
     if not _WHOLE.fullmatch(text):

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeGuard
 
 from controller.api.durations import parse_duration
 from controller.api.names import is_dns_label, is_dns_subdomain
+from controller.api.statusfields import readable
 
 RESERVED_NAMES: Final = frozenset({"registry", "root"})
 """`/registry/` is where a cluster keeps its own data; `root` is etcd's administrator."""
@@ -70,7 +71,7 @@ class StorageReference:
 
 @dataclass(frozen=True, slots=True)
 class EtcdStorage:
-    """One EtcdStorage; `status` is the raw JSON, which is ours alone to write."""
+    """One EtcdStorage; `status` is the raw JSON, as far as it can be read."""
 
     name: str
     uid: str
@@ -93,6 +94,8 @@ class EtcdStorage:
     ignored_fields: tuple[str, ...]
     unreadable_fields: tuple[str, ...]
     status: Mapping[str, Any]
+    unreadable_status: tuple[str, ...]
+    """Fields that are there and not in `status`."""
 
     @property
     def prefix(self) -> str:
@@ -140,12 +143,13 @@ def read_storage(obj: Mapping[str, Any]) -> EtcdStorage:
     """Read an API object; what an older CRD let in unset gets the defaults of today's.
 
     An older CRD had no schema, so a field may hold anything: such a one counts as unset and is
-    named in `unreadable_fields`, with the object that cannot be called as a list has it.
+    named in `unreadable_fields`, with the object that cannot be called as a list has it, and one
+    of the status in `unreadable_status`.
     """
     metadata = obj["metadata"]
     spec, unreadable = _readable(obj.get("spec") or {})
     deleted = metadata.get("deletionTimestamp")
-    status = obj.get("status")
+    status, unreadable_status = readable(obj.get("status"))
     return EtcdStorage(
         name=metadata["name"],
         uid=metadata["uid"],
@@ -168,7 +172,8 @@ def read_storage(obj: Mapping[str, Any]) -> EtcdStorage:
             f"spec.{old} (use spec.{new})" for old, new in _IGNORED_FIELDS.items() if old in spec
         ),
         unreadable_fields=unreadable,
-        status=status if isinstance(status, Mapping) else {},
+        status=status,
+        unreadable_status=unreadable_status,
     )
 
 

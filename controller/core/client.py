@@ -1,5 +1,6 @@
 """Users, roles, keys and revisions of the core etcd: its calls, typed. All raise CoreError."""
 
+from collections.abc import Callable
 from typing import Any, Final, get_args
 
 from controller.core.connection import Connection
@@ -39,9 +40,15 @@ _NOBODY: Final = "there is no user of the certificate's common name"
 class CoreClient:
     """Calls are for one thread; `close` is for any, and ends a call that waits."""
 
-    def __init__(self, access: Access) -> None:
-        """Open nothing yet. Raises ValueError for URLs that are none."""
+    def __init__(self, access: Access, may_change: Callable[[], bool] = lambda: True) -> None:
+        """Open nothing yet. Raises ValueError for URLs that are none.
+
+        `may_change` is asked before each change, of which none is guarded by what was seen: a
+        program that stood still in between, and has lost its lease, would remove the keys of
+        whoever has the name by now. Where it says no a change ends as if the client was closed.
+        """
         self._connection = Connection(access)
+        self._may_change = may_change
 
     def close(self) -> None:
         self._connection.close()
@@ -79,6 +86,7 @@ class CoreClient:
     def take(self, step: Step) -> None:
         """Make one change."""
         method, fields = _asked(step)
+        self._require_change()
         self._call(f"Auth/{method}", f"Auth{method}Request", "Done", **fields)
 
     def revision(self) -> int:
@@ -104,6 +112,7 @@ class CoreClient:
 
     def delete(self, key: bytes, range_end: bytes) -> int:
         """Remove the keys of the range at once; return how many that were."""
+        self._require_change()
         answer = self._call(
             "KV/DeleteRange",
             "DeleteRangeRequest",
@@ -112,6 +121,10 @@ class CoreClient:
             range_end=range_end,
         )
         return int(answer.deleted)
+
+    def _require_change(self) -> None:
+        if not self._may_change():
+            raise ClosedError("the lease is over")
 
     def _range(self, revision: int) -> int:
         answer = self._read(key=COMPACT_REV_KEY, revision=revision, count_only=True)

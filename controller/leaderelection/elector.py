@@ -120,6 +120,15 @@ class LeaderElector:
             thread.join(_CUT)
         self._metrics.leading(False)
 
+    def leads(self) -> bool:
+        """Whether it leads at this very moment, for what cannot be undone.
+
+        Who stood still hears of the end of its lease only after its other threads go on.
+        """
+        with self._changed:
+            left = self._election.left(self._clock.monotonic())
+            return self._election.leading and left > 0
+
     def check(self) -> str | None:
         """Return why the program is unhealthy, None if it is not; client-go's HealthzAdaptor.
 

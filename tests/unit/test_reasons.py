@@ -48,7 +48,7 @@ def listed(text: str) -> set[str]:
     """Return the reasons in the table of conditions, by its third column, and the events."""
     section = text[text.index("### Status") : text.index("### Deletion")]
     rows = [line.split("|") for line in section.splitlines() if line.startswith("|")]
-    events = section[section.index("\nEvents are in") :]
+    events = section[section.index("Events are in") :]
     columns = " ".join(row[3] for row in rows if len(row) > 3)
     return set(re.findall(r"`([A-Z]\w+)`", columns + events)) - NO_REASONS.keys() - {"Core"}
 

@@ -135,6 +135,24 @@ def test_a_foreign_authority_is_unreachable_on_both_sides(core: CoreEtcd) -> Non
         client.close()
 
 
+def test_who_may_change_nothing_any_more_reads_on(core: CoreEtcd) -> None:
+    core.etcdctl().run("put", "/gone/1", "value")
+    leads = True
+    client = CoreClient(access_of(core, core.certificates.root), lambda: leads)
+    assert client.delete(b"/gone/", b"/gone0") == 1
+    core.etcdctl().run("put", "/gone/1", "of another by now")
+    leads = False
+    for change in (
+        lambda: client.delete(b"/gone/", b"/gone0"),
+        lambda: client.take(AddUser("etcdstorage:gone")),
+    ):
+        with pytest.raises(ClosedError):
+            change()
+    assert client.count(b"/gone/", b"/gone0") == 1
+    assert client.find("etcdstorage:gone") == Found(None, None)
+    client.close()
+
+
 def test_a_dead_member_is_left_out(core: CoreEtcd) -> None:
     good = access_of(core, core.certificates.root)
     dead = f"https://127.0.0.1:{ports.free(1)[0]}"

@@ -116,6 +116,17 @@ def test_what_was_reached_is_not_kept_however_it_was_found_out(world: World) -> 
     assert world.behind() == ""
 
 
+def test_the_last_write_is_known_until_it_is_reached(world: World) -> None:
+    world.store.wrote_at("a", ETCD_STORAGES, "11")
+    world.store.wrote_at("a", SERVICES, "12")
+    assert world.store.wrote_last("a", ETCD_STORAGES, "11")
+    for name, kind, version in (("a", SERVICES, "11"), ("b", ETCD_STORAGES, "11")):
+        assert not world.store.wrote_last(name, kind, version)
+    world.reaches(ETCD_STORAGES, "11")
+    assert world.behind() == SERVICES.kind
+    assert not world.store.wrote_last("a", ETCD_STORAGES, "11")
+
+
 def test_looks_get_rarer_the_longer_it_takes(world: World) -> None:
     world.store.wrote_at("a", SERVICES, "11")
     delays = []

@@ -515,7 +515,7 @@ def test_a_write_that_fails_is_tried_again_until_it_goes_through(credentials: Ru
 def test_what_keeps_users_from_being_made_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """That something was never there is no news that a watch would bring."""
 
-    def refuse(_access: Access) -> Any:
+    def refuse(_access: Access, _may_change: object) -> Any:
         raise ValueError("these are no URLs")
 
     monkeypatch.setattr(module, "connect", refuse)
@@ -612,6 +612,19 @@ def test_what_the_controller_says_in_a_status_is_no_news_to_it(
         assert names.count("a") == before
         server.edit(ETCD_STORAGES, "a", lambda obj: obj["spec"].update(replicas=3))
         eventually(lambda: names.count("a") > before)
+
+
+def test_what_somebody_else_says_in_a_status_is_put_right(
+    credentials: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("controller.handlers.STATUS_PAUSE", 0.01)
+    server = credentials.server
+    server.put(ETCD_STORAGES, etcd_storage("a"))
+    with running(credentials):
+        credentials.await_reason("EtcdProxyDeployed")
+        eventually(credentials.quiet)
+        server.edit(ETCD_STORAGES, "a", lambda obj: obj["status"].update(replicas=7))
+        eventually(lambda: server.peek(ETCD_STORAGES, "a")["status"]["replicas"] == 0)
 
 
 def test_who_is_in_the_middle_of_a_roll_comes_first_after_a_start(credentials: Running) -> None:

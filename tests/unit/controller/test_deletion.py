@@ -178,6 +178,29 @@ def test_one_that_checks_none_waits_for_every_pod_and_says_when_that_takes_long(
     assert (world.keeper.keys, world.finalizers()) == ({NAME: 0}, [])
 
 
+@pytest.mark.parametrize("users", [True, False])
+def test_a_pod_that_was_taken_from_its_replica_set_is_named_and_may_not_write_on(
+    *, users: bool
+) -> None:
+    """Nobody would end it: kubectl delete rs --cascade=orphan, after the storage's deletion."""
+    world = deployed(users=users)
+    world.delete()
+    world.server.edit(PODS, "a", lambda o: o["metadata"].pop("ownerReferences"))
+    world.server.remove(REPLICA_SETS, RS)
+    for _ in range(4):
+        world.reconcile()
+        world.keeper.work()
+    assert world.keeper.keys == {NAME: 5}
+    assert told(world) == "PodNotEnding"
+    message = world.condition("Degraded")[2]
+    assert f"kubectl delete pod a -n {NAMESPACE};" in message
+    world.server.edit(PODS, "a", lambda o: o["status"].update(phase="Failed"))
+    for _ in range(4):
+        world.reconcile()
+        world.keeper.work()
+    assert (world.keeper.keys, world.finalizers()) == ({NAME: 0}, [])
+
+
 @pytest.mark.parametrize(
     "obstacle", [AWAY, Problem("KeysKeepComing", "somebody writes"), Problem("CoreFailed", "odd")]
 )

@@ -12,6 +12,7 @@ from controller.api.storage import CORE_FINALIZER, CORE_USER_OWNER
 from controller.resources import ETCD_STORAGES, PODS, REPLICA_SETS
 from informers import ApiError, Resource
 from tests.support.corekeeper import CoreKeeper
+from tests.support.memoryserver import MemoryServer
 from tests.support.objects import NAME, NAMESPACE, etcd_storage, pod
 from tests.support.userworld import RS, STATUS, UserWorld
 
@@ -261,6 +262,33 @@ def test_a_controller_that_may_not_take_off_the_finalizer_says_who_can(
     assert "kubectl apply -f artifacts/deployment/10-core-users.yaml, or kubectl patch" in message
     assert follow(message, world.finalizers()) == others
     assert world.finalizers() == [*others, CORE_FINALIZER]
+
+
+def test_a_finalizer_that_is_taken_off_on_its_way_is_told_and_is_no_hot_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a mutating webhook, say; the write succeeds, and would be repeated at once."""
+    world = UserWorld()
+    patch = MemoryServer.patch
+
+    def stripped(server: MemoryServer, resource: Resource, name: str, body: Any, **to: Any) -> Any:
+        if "finalizers" in body.get("metadata", {}):
+            body = {"metadata": {**body["metadata"], "finalizers": None}}
+        return patch(server, resource, name, body, **to)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(MemoryServer, "patch", stripped)
+        world.keeper.work()
+        for _ in range(2):
+            with pytest.raises(ApiError):
+                world.reconcile()
+            world.keeper.work()
+            assert CORE_USER_OWNER not in world.status()
+    reason, message = told(world)
+    assert reason == "WriteFailed"
+    assert f"takes the finalizer {CORE_FINALIZER} off" in message
+    world.settle()
+    assert world.condition("Deployed")[0] == "True"
 
 
 # A stop between any two writes.

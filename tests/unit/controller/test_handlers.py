@@ -8,8 +8,10 @@ from structlog.testing import capture_logs
 
 from controller.dataplane.names import storage_of
 from controller.handlers import (
+    STATUS_PAUSE,
     ChangeHandler,
     EnqueueHandler,
+    StatusHandler,
     WatchErrorLog,
     always,
     beyond_status,
@@ -19,9 +21,11 @@ from controller.handlers import (
 )
 from controller.ownership import STORAGE_LABEL
 from controller.resources import ETCD_STORAGES, PODS, REPLICA_SETS, SERVICES
-from informers import ApiError, ConnectionFailed, DeletedFinalStateUnknown
+from informers import ApiError, ConnectionFailed, DeletedFinalStateUnknown, Resource
+from tests.support.clock import FakeClock
+from tests.support.eventually import eventually
 from tests.support.objects import etcd_storage, pod
-from workqueue import Queue
+from workqueue import DelayingQueue, Queue
 
 Json = dict[str, Any]
 
@@ -179,6 +183,32 @@ def test_a_change_of_the_status_alone_is_no_news() -> None:
     labelled["metadata"]["labels"] = {"a": "b"}
     assert beyond_status(old, labelled)
     assert beyond_status(old, old), "a resync shows everything again"
+
+
+def test_what_somebody_else_wrote_into_a_status_is_looked_at_after_a_while() -> None:
+    clock = FakeClock()
+    queue: DelayingQueue[str] = DelayingQueue("test", clock=clock)
+    asked: list[tuple[str, Resource, str]] = []
+
+    def ours(name: str, kind: Resource, number: str) -> bool:
+        asked.append((name, kind, number))
+        return number == "3"
+
+    def version(number: str, **status: Any) -> Json:
+        return {"metadata": {"name": "a", "resourceVersion": number}, "status": status}
+
+    handler = StatusHandler(queue, ours)
+    handler.on_add(version("1"), _is_in_initial_list=True)
+    handler.on_update(version("1"), version("2"))
+    handler.on_update(version("2"), version("3", replicas=1))
+    assert asked == [("a", ETCD_STORAGES, "3")]
+    for number in ("4", "5", "6"):
+        handler.on_update(version("3", replicas=1), version(number, replicas=7))
+    assert len(queue) == 0
+    clock.step(STATUS_PAUSE)
+    eventually(lambda: len(queue) == 1)
+    assert in_order(queue) == ["a"]
+    queue.shut_down()
 
 
 def test_what_does_not_matter_queues_nothing(queue: Queue[str]) -> None:

@@ -1,5 +1,6 @@
 """The pages for operators, asked for over real connections."""
 
+import contextlib
 import http.client
 import socket
 import urllib.error
@@ -13,6 +14,7 @@ from structlog.testing import capture_logs
 
 from controller.httpserver import (
     AT_ONCE,
+    OF_ONE_CLIENT,
     PATIENCE,
     HttpServer,
     Page,
@@ -77,7 +79,7 @@ def test_metrics_in_the_form_that_is_asked_for() -> None:
 def test_who_takes_too_long_is_cut_and_others_have_room_again() -> None:
     clock = FakeClock()
     with serving({"/page": lambda _: TEXT}, clock) as port:
-        slow = [socket.create_connection(("127.0.0.1", port), 10) for _ in range(AT_ONCE)]
+        slow = [connect(port, client=2 + n // OF_ONE_CLIENT) for n in range(AT_ONCE)]
         try:
             for connection in slow:
                 connection.sendall(b"GET /page HTTP/1.0\r\nAnd-then: ")
@@ -89,6 +91,19 @@ def test_who_takes_too_long_is_cut_and_others_have_room_again() -> None:
         finally:
             for connection in slow:
                 connection.close()
+
+
+def test_who_holds_all_that_it_gets_leaves_room_for_others() -> None:
+    """Or any pod could keep the kubelet from its answers, and so have the program restarted."""
+    with contextlib.ExitStack() as held, serving({"/page": lambda _: TEXT}) as port:
+        greedy = [held.enter_context(connect(port, client=2)) for _ in range(AT_ONCE)]
+        assert [one.recv(1) for one in greedy[OF_ONE_CLIENT:]] == [b""] * (AT_ONCE - OF_ONE_CLIENT)
+        assert not turned_away(port)
+
+
+def connect(port: int, client: int) -> socket.socket:
+    """Connect from the address 127.0.0.`client`."""
+    return socket.create_connection(("127.0.0.1", port), 10, (f"127.0.0.{client}", 0))
 
 
 def turned_away(port: int) -> bool:

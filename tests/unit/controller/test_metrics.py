@@ -185,6 +185,8 @@ def test_series_go_with_their_storage(world: World) -> None:
 def test_what_was_told_of_no_certificates() -> None:
     assert ends({}) == {}
     assert ends({"serving": {"serial": "7"}, "clients": []}) == {}
+    # As somebody wrote it into the status by hand.
+    assert ends({"serving": {"servedNotAfter": "0000-01-01T00:00:00Z"}}) == {}
 
 
 def test_a_registry_takes_one_of_them(world: World) -> None:

@@ -56,11 +56,29 @@ def test_a_status_that_the_server_never_takes_is_told_by_an_event() -> None:
     consistency = ConsistencyStore(server.listers().written(), FakeClock())
     reporter = Reporter(server.client, consistency, told, lambda: NOW)
     server.put(ETCD_STORAGES, etcd_storage())
-    for refusal in (ApiError(422, "Invalid", "spec.mode: no"), ApiError(409, "Conflict", "late")):
+    for refusal in (
+        ApiError(422, "Invalid", "spec.mode: no"),
+        ApiError(500, "InternalError", "etcdserver: request is too large"),
+        ApiError(409, "Conflict", "late"),
+    ):
         server.failures[STATUS] = refusal
         with pytest.raises(ApiError):
             reporter.report(read_storage(server.peek(ETCD_STORAGES, NAME)), Observed(None))
-    assert told.reasons == ["EtcdStorageDeployFailure"]
+    assert told.reasons == ["EtcdStorageDeployFailure"] * 2
+
+
+def test_what_nobody_can_read_is_written_over_or_taken_out() -> None:
+    """As somebody wrote it under a CRD without a schema; the one of today takes none of it."""
+    server, told = MemoryServer(), Told()
+    consistency = ConsistencyStore(server.listers().written(), FakeClock())
+    reporter = Reporter(server.client, consistency, told, lambda: NOW)
+    spoilt = {"conditions": "many", "certificates": 7, "usage": [1], "readyReplicas": "some"}
+    server.put(ETCD_STORAGES, {**etcd_storage(), "status": spoilt})
+    reporter.report(read_storage(server.peek(ETCD_STORAGES, NAME)), Observed(None))
+    status = server.peek(ETCD_STORAGES, NAME)["status"]
+    assert [c["type"] for c in status["conditions"]][:2] == ["Deployed", "Ready"]
+    assert status["readyReplicas"] == 0
+    assert not status.keys() & {"certificates", "usage"}
 
 
 def test_a_gate_that_is_behind_is_looked_at_again_when_it_is_late() -> None:

@@ -241,7 +241,7 @@ def test_who_owns_the_user_is_told_as_long_as_it_is_claimed() -> None:
         assert (found.get(CORE_USER_OWNER) == storage.uid) is kept
 
 
-def test_usage_is_news_only_when_the_number_is() -> None:
+def test_usage_is_news_only_when_the_number_is_and_absent_where_nobody_knows_it() -> None:
     def usage(keys: int | None, before: object = None, minutes: int = 0) -> object:
         storage = read(status={} if before is None else {"usage": before})
         later = BEGAN + timedelta(minutes=minutes)
@@ -251,7 +251,7 @@ def test_usage_is_news_only_when_the_number_is() -> None:
     first = usage(0)
     assert first == {"keys": 0, "measuredAt": f"{BEGAN:%Y-%m-%dT%H:%M:%SZ}"}
     assert usage(0, first, minutes=10) == first
-    assert usage(None, first, minutes=20) == first
+    assert usage(None, first, minutes=20) is None
     then = f"{BEGAN + timedelta(minutes=30):%Y-%m-%dT%H:%M:%SZ}"
     assert usage(1, first, minutes=30) == {"keys": 1, "measuredAt": then}
     # As somebody wrote it by hand, or an older CRD let it in.
@@ -279,6 +279,21 @@ def test_transition_times_over_a_history() -> None:
         [2, 3, 0, 2],
         [2, 5, 0, 2],
     ]
+
+
+@pytest.mark.parametrize("told", ["9999-12-31T23:59:59Z", "2026-01-01T00:00:00+99:99", "x", None])
+def test_a_time_that_somebody_wrote_by_hand_begins_anew(told: str | None) -> None:
+    """Kept, it would break every reconcile, or hide for years that no pod gets ready."""
+    seen = observed()
+    before = status(seen)
+    theirs = {"type": "Audited", "status": "True", "lastTransitionTime": told}
+    spoilt = [{**c, "lastTransitionTime": told} for c in before["conditions"]]
+    after = status(seen, {**before, "conditions": [*spoilt, theirs]}, minutes=1)
+    *ours, last = after["conditions"]
+    since = f"{BEGAN + timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ}"
+    assert {c["lastTransitionTime"] for c in ours} == {since}
+    assert last == theirs
+    assert overdue_at(after) == BEGAN + timedelta(minutes=1) + PROGRESS_DEADLINE
 
 
 def test_nothing_new_is_no_patch() -> None:

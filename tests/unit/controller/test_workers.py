@@ -207,6 +207,7 @@ def test_a_storage_that_a_worker_has_for_too_long_is_named(world: World) -> None
     with ThreadPoolExecutor(1) as pool:
         process = pool.submit(world.process, "a")
         assert held.begun.wait(10)
+        assert (world.workers.have("a"), world.workers.have("b")) == (True, False)
         world.clock.step(STUCK - 1)
         assert world.workers.stuck() is None
         world.clock.step(1)
@@ -215,6 +216,7 @@ def test_a_storage_that_a_worker_has_for_too_long_is_named(world: World) -> None
         held.over.set()
         process.result(timeout=10)
     assert world.workers.stuck() is None
+    assert not world.workers.have("a")
 
 
 def test_a_worker_that_died_is_named_until_the_stop(world: World) -> None:

@@ -351,6 +351,15 @@ def test_only_a_leader_whose_lease_is_over_is_unhealthy(world: World) -> None:
     assert world.elector.check() == "the lease was not renewed for 35 s"
 
 
+def test_who_stood_still_leads_no_more_before_anything_else_tells(world: World) -> None:
+    assert not world.elector.leads()
+    world.lead()
+    assert world.elector.leads()
+    with world.elector._changed:  # so that no thread of it wakes up
+        world.clock.step(10.0)
+        assert not world.elector.leads()
+
+
 def test_no_two_identities_are_the_same() -> None:
     first, second = new_identity(), new_identity()
     assert first != second
