@@ -34,8 +34,11 @@ from informers import (
     relax_collector,
     user_agent,
 )
-from informers.rest.metrics import PrometheusClientMetricsProvider
+from informers.rest.metrics import PrometheusClientMetrics, PrometheusClientMetricsProvider
 from workqueue import RealClock
+
+INSPECTIONS: Final = ("status", "doctor")
+"""What may stand in front of the flags."""
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -43,8 +46,17 @@ _log = structlog.get_logger("controller")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the controller; 0 after a signal, 1 if a thread or the lease failed, 2 on flags."""
-    options = parse_options(sys.argv[1:] if arguments is None else arguments)
+    """Run the controller; 0 after a signal, 1 if a thread or the lease failed, 2 on flags.
+
+    With one of `INSPECTIONS` in front of the flags look into the cluster instead.
+    """
+    given = sys.argv[1:] if arguments is None else arguments
+    if given and given[0] in INSPECTIONS:
+        # Not the controller's: nothing of it is loaded where it runs.
+        from controller.inspection.commandline import inspect  # noqa: PLC0415 - see above
+
+        return inspect(given)
+    options = parse_options(given)
     configure_logging(options.log_level, options.log_format)
     relax_collector()
     clock = RealClock()
@@ -61,7 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         server = _server(options, registry, health, clock)
     except OSError as error:
         return _refuse("--metrics-bind-address", error.strerror or str(error))
-    elector = _elector(options, config, registry, clock)
+    requests = PrometheusClientMetricsProvider(registry).client_metrics(config.server)
+    elector = _elector(options, config, registry, requests, clock)
     client = Client(
         config,
         clock=clock,
@@ -71,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         timeout=CALL_TIMEOUT,
         user_agent=user_agent(PROGRAM, version()),
         throttle=_throttle(options, clock),
-        metrics=PrometheusClientMetricsProvider(registry).client_metrics(config.server),
+        metrics=requests,
     )
     with server.serving() if server else nullcontext():
         return run(client, options, clock, registry, health, elector)
@@ -98,7 +111,11 @@ def _throttle(options: Options, clock: RealClock) -> Throttle | None:
 
 
 def _elector(
-    options: Options, config: ClusterConfig, registry: CollectorRegistry, clock: RealClock
+    options: Options,
+    config: ClusterConfig,
+    registry: CollectorRegistry,
+    requests: PrometheusClientMetrics,
+    clock: RealClock,
 ) -> LeaderElector | None:
     election = options.leader_election
     if election is None:
@@ -109,6 +126,7 @@ def _elector(
         pool_size=2,  # the lease, and an event about it
         timeout=election.call_timeout,
         user_agent=f"{user_agent(PROGRAM, version())}/leader-election",
+        metrics=requests,
     )
     return LeaderElector(
         LeaseLock(client, options.namespace, PROGRAM),

@@ -79,7 +79,7 @@ def parse_options(
             f" a request would wait longer than the {CALL_TIMEOUT:g} s that it may take"
         )
     return Options(
-        kubeconfig=given.kubeconfig or _found_kubeconfig(environment, service_account),
+        kubeconfig=given.kubeconfig or found_kubeconfig(environment, service_account),
         kube_api_qps=given.kube_api_qps,
         kube_api_burst=given.kube_api_burst,
         core=CoreEtcd(urls, given.etcd_core_ca_configmap, given.etcd_core_certs_secret),
@@ -144,25 +144,23 @@ def _flat(groups: Sequence[Sequence[str]]) -> tuple[str, ...]:
     return tuple(url for group in groups for url in group)
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong with a flag, and nothing else."""
+
     def error(self, message: str) -> NoReturn:
         """One line instead of the usage, which would push the cause off a small screen."""
         self.exit(2, f"{self.prog}: {' '.join(message.split())} (see --help)\n")
 
 
 def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog=PROGRAM,
         description="Gives every aggregated API server an etcd of its own (EtcdStorage).",
+        epilog="Two more look into a cluster where it runs: `%(prog)s status`, `%(prog)s doctor`.",
         allow_abbrev=False,
     )
+    add_cluster_flags(parser, environment, service_account)
     add = parser.add_argument
-    add(
-        "--kubeconfig",
-        "-k",
-        metavar="FILE",
-        help="default: $KUBECONFIG, then the pod's own identity, then ~/.kube/config",
-    )
     add(
         "--kube-api-qps",
         metavar="NUMBER",
@@ -177,6 +175,25 @@ def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.A
         default=10,
         help="requests at once before --kube-api-qps counts; 0: no limit (%(default)s)",
     )
+    _add_core_flags(parser)
+    _add_work_flags(parser)
+    _add_leader_election_flags(parser)
+    _add_diagnostic_flags(parser)
+    add("--version", action="version", version=f"{PROGRAM} {version()}")
+    return parser
+
+
+def add_cluster_flags(
+    parser: argparse.ArgumentParser, environment: Mapping[str, str], service_account: Path
+) -> None:
+    """Add the flags that say which cluster, and which namespace of it."""
+    add = parser.add_argument
+    add(
+        "--kubeconfig",
+        "-k",
+        metavar="FILE",
+        help="default: $KUBECONFIG, then the pod's own identity, then ~/.kube/config",
+    )
     add(
         "--namespace",
         "-n",
@@ -185,12 +202,6 @@ def _parser(environment: Mapping[str, str], service_account: Path) -> argparse.A
         default=_own_namespace(environment, service_account),
         help="where proxies, Services and the core's credentials live (%(default)s)",
     )
-    _add_core_flags(parser)
-    _add_work_flags(parser)
-    _add_leader_election_flags(parser)
-    _add_diagnostic_flags(parser)
-    add("--version", action="version", version=f"{PROGRAM} {version()}")
-    return parser
 
 
 def _add_core_flags(parser: argparse.ArgumentParser) -> None:
@@ -349,7 +360,7 @@ def version() -> str:
     return metadata.version(PROGRAM)
 
 
-def _found_kubeconfig(environment: Mapping[str, str], service_account: Path) -> str | None:
+def found_kubeconfig(environment: Mapping[str, str], service_account: Path) -> str | None:
     """What is used without the flag, in controller-runtime's order."""
     if from_environment := environment.get("KUBECONFIG"):
         return from_environment

@@ -6,6 +6,8 @@ that they do not know. One client is shared by all threads.
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -27,6 +29,9 @@ APPLY_PATCH = "application/apply-patch+yaml"
 
 READ_TIMEOUT = 75.0
 """Seconds without a byte that end a watch: bookmarks come about once a minute."""
+
+_TIME_TIMEOUT = 10.0
+"""Seconds: a time that comes later tells nothing."""
 
 
 class Client:
@@ -175,6 +180,16 @@ class Client:
     def raw_get(self, path: str) -> bytes:
         """GET a path that is no object, such as /version or /readyz."""
         return self._calls.call(Request("GET", self._url(path)))
+
+    def server_time(self) -> datetime | None:
+        """The server's clock, to the second; None if it, or a proxy, does not tell it."""
+        url = self._url("/version")
+        response = self._watches.send(Request("GET", url), lambda: _TIME_TIMEOUT)
+        self._transport.read(response)
+        try:
+            return parsedate_to_datetime(response.headers.get("Date", ""))
+        except ValueError:
+            return None
 
     def watch(
         self,

@@ -65,6 +65,38 @@ def test_what_is_printed_tells_how_it_stands(
     assert "replicaset.apps/etcd-rs-other-name" in printed
 
 
+def test_status_and_doctor_print_what_the_readme_shows(shown: Demo, node: Node) -> None:
+    assert _shape(_program(node, "status"), 1) == _shape(_printed("NAME"), 1)
+    told = _program(node, "doctor")
+    assert _shape(told, 2) == _shape(_printed("OK"), 2)
+    # The core answers within the cluster alone, and there it is told how it stands.
+    (command,) = re.findall(r"-> kubectl (exec .*)", told)
+    inside = shown.kubectl(*shlex.split(command))
+    assert "OK      core etcd: https://etcd-svc-1.etcd.svc:2379: etcd 3." in inside
+
+
+def _program(node: Node, command: str) -> str:
+    """Run a command of the controller's program beside the node, and return what it printed."""
+    environment = (f"PYTHONPATH={ROOT}", f"KUBECONFIG={node.kubeconfig}")
+    answer = node.exec(["env", *environment, sys.executable, "-m", "controller", command])
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
+
+
+def _printed(first: str) -> str:
+    """Return the output in the README's Troubleshooting that begins with a word."""
+    _, _, section = (ROOT / "README.md").read_text().partition("## Troubleshooting")
+    (block,) = re.findall(r"```text\n(.*?)```", section, re.DOTALL)
+    (found,) = [part for part in block.split("\n\n") if part.startswith(first)]
+    return str(found)
+
+
+def _shape(printed: str, words: int) -> list[list[str]]:
+    """Return the first words of each line, and all of those in capitals."""
+    lines = [line.split() for line in printed.splitlines()]
+    return [line if line[0] == "NAME" else line[:words] for line in lines]
+
+
 def test_each_service_selects_the_pods_of_its_own_storage(shown: Demo) -> None:
     def addresses(name: str) -> set[str]:
         selector = f"-lkubernetes.io/service-name=etcd-{name}"

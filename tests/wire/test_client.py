@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import pytest
 
@@ -173,3 +174,23 @@ def test_answers_that_are_the_last_of_their_connections_leave_no_handles(connect
         assert len(handles) <= 1
         client.close()
         assert not handles
+
+
+@pytest.mark.parametrize(
+    ("date", "told"),
+    [
+        ("Sun, 01 Nov 2026 12:00:00 GMT", datetime(2026, 11, 1, 12, tzinfo=UTC)),
+        ("yesterday", None),
+    ],
+)
+def test_the_servers_time_is_that_of_its_answer(
+    connect: Connect, date: str, told: datetime | None
+) -> None:
+    with ApiServer(lambda exchange: exchange.answer(200, {}, Date=date)) as server:
+        assert connect(server).server_time() == told
+    assert server.paths() == ["/version"]
+
+
+def test_a_server_that_tells_no_time_is_no_error(connect: Connect) -> None:
+    with ApiServer(ok) as server:
+        assert connect(server).server_time() is None

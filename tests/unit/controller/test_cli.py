@@ -197,6 +197,7 @@ def test_main_gives_the_flags_to_what_it_starts(
     # Calls about the lease wait for no other, and one that hangs leaves time for another.
     assert of_the_lease["timeout"] == 5.0
     assert "throttle" not in of_the_lease
+    assert of_the_lease["metrics"] is started["metrics"] is not None
     assert gc.get_threshold()[0] == 50_000
 
 

@@ -1,0 +1,149 @@
+"""The command line of `status` and `doctor`."""
+
+import argparse
+import os
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from controller import flagvalues
+from controller.inspection import doctor, listing
+from controller.inspection.cluster import Cluster
+from controller.inspection.listing import UnreadError, Watch
+from controller.inspection.patient import Patient
+from controller.inspection.rows import Row
+from controller.inspection.terminal import Progress, wants_colour
+from controller.log import configure_logging
+from controller.options import (
+    PROGRAM,
+    SERVICE_ACCOUNT,
+    Parser,
+    add_cluster_flags,
+    found_kubeconfig,
+    version,
+)
+from informers import Client, ConfigError, load_config, user_agent
+from workqueue import RealClock
+
+TIMEOUT: Final = 15.0
+"""Seconds for one question to the API server: somebody waits."""
+
+_INTERRUPTED: Final = 130
+"""The exit code after Ctrl-C, as a shell has it."""
+
+
+def inspect(
+    arguments: Sequence[str],
+    *,
+    environment: Mapping[str, str] = os.environ,
+    service_account: Path = SERVICE_ACCOUNT,
+) -> int:
+    """Run the one that `arguments` begin with; return the exit code, 2 on a wrong flag."""
+    parser = _parser(arguments[0], environment, service_account)
+    given = parser.parse_args(arguments[1:])
+    # What retries and renews on the way would else stand between the results.
+    configure_logging("error", "console")
+    kubeconfig = given.kubeconfig or found_kubeconfig(environment, service_account)
+    try:
+        config = load_config(kubeconfig)
+    except ConfigError as error:
+        parser.error(f"argument --kubeconfig: {error}")
+    client = Client(
+        config,
+        clock=RealClock(),
+        timeout=TIMEOUT,
+        user_agent=user_agent(PROGRAM, version()),
+    )
+    try:
+        if arguments[0] == "status":
+            return _status(client, given)
+        return _doctor(client, given, inside=kubeconfig is None)
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has gone, as `head` does; nor may Python write there when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        client.close()
+
+
+def _status(client: Client, given: argparse.Namespace) -> int:
+    cluster, clock, as_json = Cluster(client), RealClock(), given.output == "json"
+
+    def look() -> list[Row]:
+        return listing.read(cluster, given.namespace)
+
+    def now() -> datetime:
+        return datetime.now(UTC)
+
+    try:
+        if given.watch:
+            watch = Watch(look, sys.stdout, sys.stderr, clock=clock, now=now, as_json=as_json)
+            watch.run(threading.Event())
+        with Progress(sys.stderr, clock).of("reading EtcdStorages"):
+            rows = look()
+    except UnreadError as error:
+        sys.stderr.write(f"{PROGRAM} status: {error}\n")
+        return 1
+    if as_json:
+        listing.print_json(rows, now(), sys.stdout)
+    elif rows:
+        listing.print_table(rows, now(), sys.stdout)
+    else:
+        sys.stderr.write("there are no EtcdStorages\n")
+    return 0
+
+
+def _doctor(client: Client, given: argparse.Namespace, *, inside: bool) -> int:
+    patient = Patient(
+        client,
+        given.namespace,
+        flags=tuple(given.flags),
+        core_urls=tuple(given.etcd_core_url),
+        inside=inside,
+        now=datetime.now(UTC),
+    )
+    findings = doctor.examine(patient, Progress(sys.stderr, RealClock()))
+    if given.output == "json":
+        failed = doctor.print_json(findings, sys.stdout)
+    else:
+        colour = wants_colour(sys.stdout)
+        failed = doctor.print_text(findings, sys.stdout, colour=colour)
+    return 1 if failed else 0
+
+
+def _parser(
+    command: str, environment: Mapping[str, str], service_account: Path
+) -> argparse.ArgumentParser:
+    parser = Parser(prog=f"{PROGRAM} {command}", description=_ABOUT[command], allow_abbrev=False)
+    add_cluster_flags(parser, environment, service_account)
+    add = parser.add_argument
+    add("--output", "-o", choices=("json",), help="json instead of text")
+    if command == "status":
+        add("--watch", "-w", action="store_true", help="go on with what changes, until Ctrl-C")
+        return parser
+    add(
+        "--etcd-core-url",
+        "-u",
+        metavar="URL",
+        type=flagvalues.urls,
+        default=(),
+        help="the core etcd as it is reached from here; default: as the controller's flags say",
+    )
+    add(
+        "flags",
+        nargs="*",
+        metavar="-- FLAG",
+        help="the controller's flags, where no Deployment has them",
+    )
+    return parser
+
+
+_ABOUT: Final = {
+    "status": "Lists EtcdStorages: how they are served, what they take, and what is wrong.",
+    "doctor": "Checks all that the controller needs, and says what to do; code 1 if any failed.",
+}
