@@ -93,6 +93,10 @@ class Polls(Generic[T]):
             if not records:
                 self._records.pop(storage, None)
 
+    def keep_only(self, storage: str, consumers: Iterable[Consumer]) -> None:
+        """Forget all others of a storage."""
+        self.forget(storage, self._of(storage).keys() - {*consumers})
+
     def _in(self, seconds: float) -> float:
         return self._clock.monotonic() + seconds
 

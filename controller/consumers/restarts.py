@@ -95,7 +95,9 @@ class Restarts:
         """
         deadline = self._clock.monotonic() + PATIENCE
         found: list[Outcome] = []
-        for deployment in deployments(references):
+        listed = [*deployments(references)]
+        self._polls.keep_only(storage.name, listed)
+        for deployment in listed:
             maps = near(deployment, bundles)
             if due(maps, serial):
                 names = tuple(outcome.consumer for outcome in maps)

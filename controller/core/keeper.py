@@ -127,12 +127,17 @@ class UserKeeper:
         """Remove the storage's user and role; return how they stand."""
         return self._ask(Order(storage, wanted=False, claimed=True))
 
-    def count(self, storage: str) -> int | None:
+    def count(self, storage: str, last: int | None = None) -> int | None:
         """Return how many keys the storage has, and count them now and then; None: not known.
 
-        If they were being purged, that ends.
+        `last` is what was told of it before this program could count them, which is believed for
+        as long as a number of our own is. If they were being purged, that ends.
         """
-        return self._keys.count(storage)
+        due = self._keys.due()
+        keys = self._keys.count(storage, last)
+        if self._keys.due() != due:
+            self._notify()  # The thread waits for somebody who is later, or for nobody.
+        return keys
 
     def purge(self, storage: str) -> PurgeLook:
         """Remove all keys of the storage; return how that stands.
@@ -192,7 +197,7 @@ class UserKeeper:
             return due
         self._needed = True
         self._reconnect()
-        waits = [self._proof.advance(), self._rounds.advance()]
+        waits = [self._proof.advance(), self._rounds.advance(), self._keys.age()]
         look, client = self._rounds.look, self._client
         if client is not None and look.reachable and look.problem is None:
             try:

@@ -28,6 +28,8 @@ CORE_KEYS_REFUSED: Final = "CoreKeysRefused"
 
 _PATIENCE: Final = 3
 """Passes that may find keys before it is told that somebody still writes."""
+_OLD: Final = 2.0
+"""Times the time between two counts, after which a number is none any more."""
 _LONGEST: Final = 30.0
 """Seconds, at most, between two tries, or two passes, of one storage."""
 
@@ -57,7 +59,9 @@ class _Entry:
     turn: int = -1
     """No other entry has this number."""
     keys: int | None = None
-    """As the last count had it."""
+    """As the last count had it; None where that is too long ago."""
+    counted: float = 0.0
+    """By the clock, when that was."""
     sweep: sweeps.Sweep | None = None
     removed: int = 0
     failures: int = 0
@@ -87,17 +91,21 @@ class Keys:
         now are skipped."""
         self._turns = count()
         self._rested_at = -math.inf
+        self._ages_at = -math.inf
+        """Before that no number is too old."""
 
-    def count(self, storage: str) -> int | None:
+    def count(self, storage: str, last: int | None = None) -> int | None:
         """Return how many keys the storage has, None if nobody knows; count them now and then.
 
-        None of them is removed any more.
+        `last` is what was told before anybody here could count them. None of them is removed any
+        more.
         """
         with self._lock:
             entry = self._entries.get(storage)
             if entry is None or entry.sweep is not None:
+                now = self._clock.monotonic()
                 delay = self._rng.uniform(0, self._pace.count)
-                entry = _Entry(self._clock.monotonic() + delay, self._pace.page)
+                entry = _Entry(now + delay, self._pace.page, keys=last, counted=now)
                 self._enter_locked(storage, entry)
             return entry.keys
 
@@ -119,11 +127,34 @@ class Keys:
         with self._lock:
             self._entries.pop(storage, None)
 
-    def wait(self) -> float | None:
-        """Return the seconds until somebody is due, None if nobody is."""
+    def due(self) -> float | None:
+        """Return by the clock when somebody is due, None if nobody is."""
         with self._lock:
             found = self._next_locked()
-        return max(0.0, found[1].due - self._clock.monotonic()) if found else None
+        return found[1].due if found else None
+
+    def wait(self) -> float | None:
+        """Return the seconds until somebody is due, None if nobody is."""
+        due = self.due()
+        return None if due is None else max(0.0, due - self._clock.monotonic())
+
+    def age(self) -> float:
+        """Give up the numbers that are too old; return the seconds until there may be more.
+
+        For the thread of `advance`.
+        """
+        now, span = self._clock.monotonic(), _OLD * self._pace.count
+        if now < self._ages_at:
+            return self._ages_at - now
+        with self._lock:
+            known = {name: e.counted for name, e in self._entries.items() if e.keys is not None}
+            old = [name for name, counted in known.items() if now - counted >= span]
+            for storage in old:
+                self._entries[storage] = replace(self._entries[storage], keys=None)
+        self._ages_at = min((at for at in known.values() if now - at < span), default=now) + span
+        for storage in old:
+            self._on_change(storage)
+        return self._ages_at - now
 
     def advance(self, core: Core) -> float | None:
         """Do the next thing that is due; return the seconds until there is another, as `wait`.
@@ -147,7 +178,8 @@ class Keys:
         after = replace(entry, failures=entry.failures + 1)
         try:
             if entry.sweep is None:
-                after = replace(entry, keys=core.count(*key_range(storage)), failures=0)
+                keys, now = core.count(*key_range(storage)), self._clock.monotonic()
+                after = replace(entry, keys=keys, counted=now, failures=0)
             else:
                 after = self._remove_page(core, storage, entry, entry.sweep)
         except (ClosedError, UnreachableError):
@@ -209,15 +241,22 @@ class Keys:
         self._entries[storage] = entry
         if entry.due < math.inf:
             heapq.heappush(self._line, (entry.due, entry.turn, storage))
+        if len(self._line) > 2 * len(self._entries):
+            # While the core is away nobody comes up, and so those who left would stay.
+            self._line = [each for each in self._line if self._is_next_locked(each)]
+            heapq.heapify(self._line)
 
     def _next_locked(self) -> tuple[str, _Entry] | None:
-        while self._line:
-            _, turn, storage = self._line[0]
-            entry = self._entries.get(storage)
-            if entry is not None and entry.turn == turn:
-                return storage, entry
+        while self._line and not self._is_next_locked(self._line[0]):
             heapq.heappop(self._line)
-        return None
+        storage = self._line[0][2] if self._line else None
+        return None if storage is None else (storage, self._entries[storage])
+
+    def _is_next_locked(self, place: tuple[float, int, str]) -> bool:
+        """Whether the place in line is that of the storage's present entry."""
+        _, turn, storage = place
+        entry = self._entries.get(storage)
+        return entry is not None and entry.turn == turn
 
 
 def _refused(storage: str, entry: _Entry, error: Exception) -> _Entry:

@@ -75,9 +75,9 @@ class CountingHandler:
         self._counter.add()
 
 
-def resident() -> int:
-    """Bytes of this process's resident set now."""
-    return _of_status("VmRSS")
+def resident(pid: int | None = None) -> int:
+    """Bytes of a process's resident set now, by default of this one."""
+    return _of_status("VmRSS", pid)
 
 
 def peak() -> int:
@@ -85,6 +85,6 @@ def peak() -> int:
     return _of_status("VmHWM")
 
 
-def _of_status(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
+def _of_status(field: str, pid: int | None = None) -> int:
+    lines = Path(f"/proc/{pid or 'self'}/status").read_text().splitlines()
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))

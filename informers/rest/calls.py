@@ -47,6 +47,7 @@ class Calls:
         began = self._clock.monotonic()
         deadline = began + self._timeout
         failures: list[Exception] = []
+        states: list[RetryCallState] = []
 
         def left() -> float:
             return deadline - self._clock.monotonic()
@@ -59,6 +60,7 @@ class Calls:
             wait=lambda state: _delay(request.method, _error(state)) or 0.0,
             stop=enough,
             sleep=self._pause,
+            before=states.append,
             before_sleep=lambda state: failures.append(_error(state)),
             reraise=True,
         )
@@ -68,6 +70,12 @@ class Calls:
             error.previous = failures[-1] if failures else None
             raise
         finally:
+            # What is kept of the last attempt refers to itself: each call would leave its bodies,
+            # and each failure its callers' objects, in memory until the collector comes by.
+            retrying.iter_state.reset()
+            failures.clear()
+            while states:
+                states.pop().outcome = None
             self._metrics.duration(request.method, self._clock.monotonic() - began)
 
     def _attempt(self, request: Request, left: Left, *, again: bool) -> bytes:

@@ -57,9 +57,9 @@ class CoreKeeper:
         self._wanted[storage] = False
         return self._looks.get(storage, UserLook(UserState.PENDING))
 
-    def count(self, storage: str) -> int | None:
+    def count(self, storage: str, last: int | None = None) -> int | None:
         self.purging.pop(storage, None)
-        return self.keys.get(storage)
+        return self.keys.get(storage, last)
 
     def purge(self, storage: str) -> PurgeLook:
         return self.purging.setdefault(storage, PurgeLook())

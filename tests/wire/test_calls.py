@@ -1,5 +1,6 @@
 """Calls over real sockets: when they are repeated, how they fail, and how many go at a time."""
 
+import gc
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from tenacity import Retrying
 
 from informers.errors import (
     ApiError,
@@ -510,3 +512,26 @@ class TestMetrics:
             client.get(CONFIG_MAPS, "a")
             client.get(CONFIG_MAPS, "a")
         assert metrics.waits == [("GET", 0.0), ("GET", pytest.approx(10.0))]
+
+
+def code_of(client: Client) -> int:
+    try:
+        client.get(CONFIG_MAPS, "a")
+    except ApiError as error:
+        return error.code
+    return 200
+
+
+def test_a_call_leaves_nothing_to_the_cyclic_collector(make: Connect) -> None:
+    """It comes late: the bodies of a thousand calls would wait for it."""
+    gc.collect()
+    gc.disable()
+    try:
+        answers = (ok, status(429, "Busy", Retry_After="7"), ok, status(404, "NotFound"))
+        with ApiServer(*answers) as server:
+            client = make(server, clock=InstantClock())
+            codes = [code_of(client) for _ in range(3)]
+        assert codes == [200, 200, 404]
+        assert [each for each in gc.get_objects() if isinstance(each, Retrying)] == []
+    finally:
+        gc.enable()

@@ -1,28 +1,40 @@
 """What is measured, each on an API server of its own that holds nothing else."""
 
 import json
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from controller.resources import CONFIG_MAPS
 from hack.bench import cpu
-from hack.bench.controller import bare
+from hack.bench.controller import bare, phases, pods
+from hack.bench.controller.counted import requests
+from hack.bench.controller.phases import Phase
 from hack.bench.controller.storages import CONSUMERS, NAMESPACE, AllDeployed, create, watched
 from hack.cluster import binaries, components
 from hack.cluster.controlplane import ControlPlane
 from hack.cluster.errors import ClusterError
-from hack.program import Metrics, Program, install
+from hack.program import Program, install
 from informers import Client, load_config
 from workqueue.clock import REAL_CLOCK
 
 CORE = "http://core.example:2379"
-"""Nobody is there, and nobody asks: there are no pods."""
+"""Nobody is there: no pod runs, and the controller counts no keys."""
+BUNDLE = "etcd-coreserving-ca"
+"""The ConfigMap with the core's CAs, by default."""
 
-_REQUESTS = "rest_client_requests_total"
-_VERBS = ("POST", "PATCH", "GET", "DELETE")
+STEADY_STATE = "nothing changes"
+RESYNC = "every storage looked at"
+SYNC = "start to sync"
+RESTART = "start to rest"
+
+STEADY = 60.0
+"""Seconds that are looked at while nothing changes."""
+
 _EACH = 1.0
 """Seconds for each storage, after which it is given up. A guard, no measure."""
 
@@ -44,6 +56,8 @@ class Measured:
     """Seconds of the controller's."""
     server: float = 0.0
     """The same of the API server and its etcd, from their start."""
+    later: Sequence[Phase] = ()
+    """What the controller did once all were deployed."""
 
 
 def plain(folder: Path, storages: int) -> Measured:
@@ -68,15 +82,58 @@ def _controlled(folder: Path, name: str, storages: int, *, tls: bool) -> Measure
     with _api(folder) as (plane, api):
         stored = create(api, storages, tls=tls)
         waiting = AllDeployed(obj["metadata"]["name"] for obj in stored)
-        program = Program(folder, plane, NAMESPACE, f"--etcd-core-url={CORE}")
-        with watched(api, waiting), program:
-            at = waiting.wait(60 + _EACH * storages)
+        with _program(folder / "first", plane) as program:
+            with watched(api, waiting):
+                at = waiting.wait(60 + _EACH * storages)
             if at is None:
                 raise SubjectError(f"{waiting.left} of {storages} storages are not deployed")
             sent = requests(program.metrics())
             used = cpu.seconds([program.process])
-        began = synced(program.process.log.read_text())
-        return Measured(name, storages, (at - began).total_seconds(), sent, used, _server(plane))
+            server = _server(plane)
+            pods.make(api)
+            later = [steady(program), resynced(program, api)]
+        began = _time_of(program, "synced")
+        later += restarted(folder / "second", plane)
+        taken = (at - began).total_seconds()
+        return Measured(name, storages, taken, sent, used, server, later)
+
+
+def steady(program: Program) -> Phase:
+    """Look at a controller that has nothing to do."""
+    phases.rest(program)
+    return phases.measured(program, STEADY_STATE, lambda: threading.Event().wait(STEADY))
+
+
+def resynced(program: Program, api: Client) -> Phase:
+    """Let every storage be looked at: the core's bundle, on which all hang, is made."""
+    bundle = {
+        "apiVersion": CONFIG_MAPS.api_version,
+        "kind": CONFIG_MAPS.kind,
+        "metadata": {"name": BUNDLE},
+    }
+
+    def resync() -> float:
+        api.create(CONFIG_MAPS, bundle, NAMESPACE)
+        return phases.rest(program)
+
+    return phases.measured(program, RESYNC, resync)
+
+
+def restarted(folder: Path, plane: ControlPlane) -> list[Phase]:
+    """Start a controller where everything is as it should be."""
+    began = datetime.now(UTC)
+    with _program(folder, plane) as program:
+        phases.await_sync(program)
+        phases.rest(program)
+        rested = datetime.now(UTC) - timedelta(seconds=phases.QUIET)
+        phase = phases.since_start(program, RESTART, (rested - began).total_seconds())
+    synced = (_time_of(program, "synced") - began).total_seconds()
+    return [Phase(SYNC, synced), phase]
+
+
+def _program(folder: Path, plane: ControlPlane) -> Program:
+    # A leader would renew its Lease all the time, which is no work for storages.
+    return Program(folder, plane, NAMESPACE, f"--etcd-core-url={CORE}", "--leader-elect=false")
 
 
 def _server(plane: ControlPlane) -> float:
@@ -97,14 +154,12 @@ def _api(folder: Path) -> Iterator[tuple[ControlPlane, Client]]:
             api.close()
 
 
-def synced(log: str) -> datetime:
-    """Return when the controller's caches were there, by its own log."""
+def _time_of(program: Program, event: str) -> datetime:
+    return first(program.process.log.read_text(), event)
+
+
+def first(log: str, event: str) -> datetime:
+    """Return when something happened first, by the controller's own log."""
     lines: list[dict[str, Any]] = [json.loads(line) for line in log.splitlines()]
-    at = next(line["timestamp"] for line in lines if line["event"] == "synced")
+    at = next(line["timestamp"] for line in lines if line["event"] == event)
     return datetime.fromisoformat(at)
-
-
-def requests(metrics: Metrics) -> dict[str, float]:
-    """Return how many requests were sent, by verb."""
-    found = {verb: metrics.total(_REQUESTS, method=verb) for verb in _VERBS}
-    return {verb: count for verb, count in found.items() if count}

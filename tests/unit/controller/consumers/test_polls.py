@@ -44,6 +44,18 @@ def test_a_good_find_holds_until_its_poll_and_for_one_version_of_one_storage() -
     assert world.polls.last("a", PAIR) == "found"
 
 
+def test_what_is_kept_leaves_no_trace_of_the_others() -> None:
+    world = World()
+    world.polls.good("a", PAIR, "v", "found")
+    world.polls.bad("a", BUNDLE, "v", "found")
+    world.polls.keep_only("a", [PAIR])
+    assert world.holds()
+    assert world.polls.last("a", BUNDLE) is None
+    world.polls.keep_only("a", [])
+    world.polls.keep_only("b", [PAIR])
+    assert (world.polls._records, world.polls._failures.num_requeues(("a", BUNDLE))) == ({}, 0)
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_polls_are_spread_the_first_ones_over_all_of_the_time(seed: int) -> None:
     world = World(seed)

@@ -101,6 +101,18 @@ def test_two_storages_of_one_deployment_do_not_restart_it_in_turn() -> None:
     assert world.server.calls.count("patch Deployment team-a/api") == 2
 
 
+def test_who_is_listed_no_more_is_forgotten() -> None:
+    world = World()
+    for number in range(5):
+        api = ObjectReference("team-a", f"api-{number}")
+        world.make(api)
+        world.restarts.restart(STORAGE, [api], [delivered(1)], 1, first=False)
+    polls = world.restarts._polls
+    assert [one.name for one in polls._records[STORAGE.name]] == ["api-4"]
+    world.restarts.restart(STORAGE, [], [delivered(1)], 1, first=False)
+    assert polls._records == {}
+
+
 def test_nothing_is_restarted_before_its_bundle_is_there() -> None:
     world = World(API)
     assert world.restart(2, [delivered(1)]).outcomes == ()

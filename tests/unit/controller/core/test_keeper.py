@@ -270,6 +270,57 @@ def test_nothing_is_asked_of_the_core_before_somebody_wants_to_know(
     eventually(lambda: keeper.count("a") == 2)
 
 
+class Falling(random.Random):
+    """Draws a long time first, and short ones from then on."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self._first = True
+
+    def uniform(self, a: float, b: float) -> float:
+        first, self._first = self._first, False
+        return 1000 * b if first else super().uniform(a, b)
+
+
+def test_keys_are_counted_where_nobody_asks_for_anything_else(told: Told) -> None:
+    # By real time, as the fake one's waits end early.
+    store = AuthStore(enabled=False)
+    store.keyspace.put(b"/a/1", b"/a/2")
+    pace = Pace(count=0.05)
+    keeper = UserKeeper(lambda _: store, told.listeners, rng=Falling(), pace=pace)
+    keeper.use(ACCESS)
+    keeper.start()
+    for name in "ba":
+        # It has looked, and waits for nobody, or for somebody who is much later.
+        eventually(lambda: not keeper._woken)
+        keeper.count(name)
+    eventually(lambda: keeper.count("a") == 2)
+    assert keeper.stop()
+
+
+def test_a_number_that_nobody_could_count_again_is_given_up(
+    make: Make, clock: FakeClock, told: Told
+) -> None:
+    store = AuthStore()
+    store.keyspace.put(b"/a/1", b"/a/2")
+    keeper = make(lambda _: store)
+    keeper.use(ACCESS)
+    assert keeper.count("a", 7) == 7
+    clock.step(Pace().count)
+    eventually(lambda: keeper.count("a") == 2)
+    store.failures = [UnreachableError("away")] * 10_000
+    told.changed.clear()
+    clock.step(1.9 * Pace().count)
+    eventually(lambda: not keeper.core().reachable)
+    assert keeper.count("a") == 2
+    clock.step(0.2 * Pace().count)
+    eventually(lambda: keeper.count("a") is None)
+    eventually(lambda: told.changed == ["a"])
+    store.failures.clear()
+    clock.step(Pace().count)
+    eventually(lambda: keeper.count("a") == 2)
+
+
 def test_keys_are_removed_where_there_are_no_users(make: Make, told: Told) -> None:
     store = AuthStore(enabled=False)
     store.keyspace.put(b"/a/1", b"/aa/1")

@@ -177,6 +177,49 @@ def test_keys_are_counted_now_and_then_and_only_news_is_told(keeping: Keeping) -
     assert keeping.changed == ["a", "a"]
 
 
+def test_what_was_told_before_holds_until_it_is_too_old(keeping: Keeping) -> None:
+    assert keeping.keys.count("a", 7) == 7
+    assert keeping.keys.count("b") is None
+    span = 2 * PACE.count
+    assert keeping.keys.age() == span
+    keeping.clock.step(span - 1)
+    assert keeping.keys.age() == 1
+    assert keeping.keys.count("a", 7) == 7
+    keeping.clock.step(1)
+    keeping.keys.age()
+    # Whoever asks has not been told yet, and may still think so.
+    assert keeping.keys.count("a", 7) is None
+    assert keeping.changed == ["a"]
+    keeping.store.put(*keys_of("a", 3))
+    keeping.run(1)
+    assert keeping.keys.count("a") == 3
+    assert sorted(keeping.changed) == ["a", "a", "b"]
+
+
+def test_numbers_stay_as_long_as_they_are_counted(keeping: Keeping) -> None:
+    for name in "abc":
+        keeping.keys.count(name)
+    keeping.run(10 * PACE.count, keeping.keys.age)
+    assert [keeping.keys.count(name) for name in "abc"] == [0, 0, 0]
+    assert sorted(keeping.changed) == [*"abc"]
+
+
+def test_a_number_that_is_refused_again_is_given_up_too(keeping: Keeping) -> None:
+    keeping.keys.count("a", 7)
+    keeping.store.failures = [DeniedError("permission denied")] * 1000
+    keeping.run(3 * PACE.count, keeping.keys.age)
+    assert keeping.keys.count("a") is None
+    assert keeping.changed == ["a"]
+
+
+def test_storages_that_come_and_go_while_the_core_is_away_leave_nothing(keeping: Keeping) -> None:
+    keeping.keys.count("stays")
+    for n in range(1000):
+        keeping.keys.count(f"s{n}")
+        keeping.keys.forget(f"s{n}")
+    assert len(keeping.keys._line) <= 4
+
+
 def test_the_counts_of_many_are_spread(keeping: Keeping) -> None:
     for n in range(1000):
         keeping.keys.count(f"s{n}")
