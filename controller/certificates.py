@@ -220,20 +220,21 @@ def letting_in(
 
 
 def deliveries(
-    storage: EtcdStorage, trust: Trust, now: datetime, *, taken: bool
+    storage: EtcdStorage, trust: Trust, now: datetime, *, taken: bool, first: bool
 ) -> tuple[Delivery, ...]:
     """Return what goes to whom.
 
-    `taken`: every gate has been seen to take clients of the signer.
+    `taken`: every gate has been seen to take clients of the signer. `first`: nobody has got
+    anything yet.
     """
     bundle = trust.bundle(now)
     maps = (
-        Delivery(consumer, _digest(bundle), partial(_bundle, trust, bundle))
+        Delivery(consumer, _digest(bundle), partial(_bundle, trust, bundle), first)
         for consumer in config_maps(storage.ca_cert_config_maps)
     )
     version = f"{_digest(bundle + trust.chain(now))} {storage.client_validity} {taken}"
     pairs = (
-        Delivery(consumer, version, partial(_pair, storage, trust, consumer, now, taken))
+        Delivery(consumer, version, partial(_pair, storage, trust, consumer, now, taken), first)
         for consumer in client_secrets(storage.client_cert_secrets)
     )
     return (*maps, *pairs)

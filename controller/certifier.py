@@ -20,6 +20,7 @@ from controller.certificates import (
 from controller.consumers import Consumer, Consumers, Outcome, Report, Restarts
 from controller.dataplane.rolling import is_ready
 from controller.ownership import Claim, claim
+from controller.pki.lifetime import NONE_YET
 from controller.plan import Plan, Snapshot, plan_secrets
 from controller.resources import CONFIG_MAPS, PODS, REPLICA_SETS, SECRETS, SERVICES
 from controller.served import Seen, Wanted
@@ -145,8 +146,10 @@ class Certifier:
         wanted = Wanted(leaf, frozenset({signer}), seen.clients)
         served = self._served(storage, snapshot, wanted)
         taken = bool(served) and all(s and signer in s.bundle_serials for s in served)
+        # Nothing is delivered before there is a serving pair.
+        first = seen.leaf.issued == NONE_YET
         delivered = self.consumers.deliver(
-            _reference(storage), deliveries(storage, seen.trust, now, taken=taken)
+            _reference(storage), deliveries(storage, seen.trust, now, taken=taken, first=first)
         )
         again = min(delivered.again, withdrawals.again)
         if has_everywhere(delivered.outcomes, signer):

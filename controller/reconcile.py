@@ -5,10 +5,9 @@ versions of our own writes, which the caches have to reach first. A write that f
 that the queue comes back with growing delay, and reported in the status if somebody has to act.
 """
 
-import contextlib
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -39,28 +38,26 @@ from controller.observed import (
     conflict_problem,
     observe,
     plan_problem,
-    write_problem,
 )
 from controller.plan import (
     Create,
     Plan,
     Snapshot,
-    Write,
     conflicts,
     plan_pair,
     plan_suspension,
     without_pods,
 )
 from controller.reporting import Reporter
-from controller.resources import SECRETS
+from controller.resources import SECRETS, SERVICES
 from controller.rollouts import Rollouts
-from controller.snapshots import Snapshots
+from controller.snapshots import Done, Snapshots, with_written
 from controller.status import INVALID_NAME, INVALID_SPEC, NOT_SUPPORTED, TLS_REQUIRED, Observed
 from controller.tenant import Tenant, without_users
 from controller.turn import Turn, held_back, take_turn
 from controller.watches import Listers
 from controller.writer import EVICTION_PAUSE, EvictionBlocked, Writer
-from informers import ApiError, Client, ConnectionFailed
+from informers import ApiError, Client
 from informers.errors import is_already_exists
 
 Json = Mapping[str, Any]
@@ -140,31 +137,32 @@ class Reconciler:
             self.keeper.forget(name)
             return None  # The garbage collector follows the owner references.
         if storage.deleting:
-            with self._telling(storage, lambda: Observed(None)):
+            with self._reporter.telling(storage, lambda: Observed(None)):
                 return self._deletion.work_off(storage)
         return self._bring_up_to_date(storage)
 
     def _bring_up_to_date(self, storage: EtcdStorage) -> float | None:
         """Make what a new storage needs; look for what may be there already only if it is."""
-        if not self._is_new(storage):
-            return self._attempt(storage, look_for_strays=True)
-        try:
-            return self._attempt(storage, look_for_strays=False)
-        except ApiError as error:
-            if not is_already_exists(error):
-                raise
-            return self._attempt(storage, look_for_strays=True)
+        take = self._snapshots.take
+        if self._is_new(storage):
+            try:
+                return self._attempt(storage, take(storage), look_for_strays=False)
+            except ApiError as error:
+                if not is_already_exists(error):
+                    raise
+        return self._attempt(storage, take(storage), look_for_strays=True)
 
-    def _attempt(self, storage: EtcdStorage, *, look_for_strays: bool) -> float | None:
-        snapshot = self._snapshots.take(storage)
+    def _attempt(
+        self, storage: EtcdStorage, snapshot: Snapshot, *, look_for_strays: bool
+    ) -> float | None:
         withdrawals = self.certifier.withdraw(storage, snapshot)
         look = self._look(storage, snapshot, withdrawals)
-        done: list[Write] = []
+        done: list[Done] = []
 
         def see() -> Observed:
             return self._see(storage, look, withdrawals, done)
 
-        with self._telling(storage, see):
+        with self._reporter.telling(storage, see):
             look = self._with_strays(storage, look, withdrawals, all_of_them=look_for_strays)
             if CoreFinalizer(self.client, self.consistency).hold(storage, look.tenant):
                 return 0.0  # What is only in the status brings nothing back.
@@ -172,9 +170,12 @@ class Reconciler:
                 return None
             blocked = self._carry_out(storage, look, done)
         if look.certificates and look.certificates.awaits_service and not look.seen.problem:
-            return self.fights.again(storage.name)  # A Service just made brings it back.
-        keys = None if look.tenant.problem else self.keeper.count(storage.name)
-        seen = replace(see(), eviction_blocked=blocked, keys=keys)
+            # The answer to its creation tells the addresses, which are part of the serving pair.
+            written = with_written(storage, look.snapshot, done)
+            if SERVICES not in written.objects:
+                return self.fights.again(storage.name)
+            return self._attempt(storage, written, look_for_strays=look_for_strays)
+        seen = replace(see(), eviction_blocked=blocked)
         again = self._reporter.report(storage, seen)
         carried = seen.certified.carried.again if seen.certified else withdrawals.again
         mended = self.fights.again(storage.name)
@@ -199,7 +200,8 @@ class Reconciler:
         if storage.tls and not (snapshot.serving or (certificates and certificates.serving)):
             plan = without_pods(plan)
         plan = held.secrets.followed_by(plan)  # They come first: `_see` counts on it.
-        seen = observe(storage, desired, snapshot, tenant)
+        keys = None if tenant.problem else self.keeper.count(storage.name, storage.keys)
+        seen = replace(observe(storage, desired, snapshot, tenant), keys=keys)
         if turn:
             seen = after_turn(seen, turn, snapshot)
         seen = after_fights(replace(seen, problem=seen.problem or plan_problem(plan)), held)
@@ -223,7 +225,7 @@ class Reconciler:
         return self.certifier.look(storage, snapshot, withdrawals.outcomes, self.now())
 
     def _see(
-        self, storage: EtcdStorage, look: _Look, withdrawals: Report, done: Sequence[Write]
+        self, storage: EtcdStorage, look: _Look, withdrawals: Report, done: Sequence[Done]
     ) -> Observed:
         """Put together what was seen and `done`, after what is stored has been delivered.
 
@@ -231,7 +233,8 @@ class Reconciler:
         """
         stored = len(done) >= look.secrets
         certified = self._certify(storage, look, withdrawals) if stored else None
-        return replace(after_writes(storage, look.seen, done), certified=certified)
+        writes = [write for write, _ in done]
+        return replace(after_writes(storage, look.seen, writes), certified=certified)
 
     def _certify(self, storage: EtcdStorage, look: _Look, withdrawals: Report) -> Certified | None:
         """Deliver what the Secrets say that are written now, and tell of what is new."""
@@ -338,7 +341,7 @@ class Reconciler:
     def _is_new(self, storage: EtcdStorage) -> bool:
         return "observedGeneration" not in storage.status and self.now() - storage.created < _NEW
 
-    def _carry_out(self, storage: EtcdStorage, look: _Look, done: list[Write]) -> str:
+    def _carry_out(self, storage: EtcdStorage, look: _Look, done: list[Done]) -> str:
         """Make the writes of the plan, noting each; returns why an eviction has to wait, or ''."""
         wrote = partial(self.consistency.wrote_at, storage.name)
         writer = Writer(self.client, self.namespace, wrote)
@@ -347,27 +350,13 @@ class Reconciler:
                 answer = writer.carry_out(write)
             except EvictionBlocked as blocked:
                 return str(blocked)
-            done.append(write)
+            done.append((write, answer))
             self.fights.wrote(storage, write, answer)
             if event := events.reclaimed_event(write):
                 self.recorder.record(storage, event)
             if look.decided:
                 self._tell(storage, stored_news(look.decided, write))
         return ""
-
-    @contextlib.contextmanager
-    def _telling(self, storage: EtcdStorage, see: Callable[[], Observed]) -> Iterator[None]:
-        """Say in the status what fails meanwhile; if that fails as well, the first error counts.
-
-        What there is to `see` then is told with it.
-        """
-        try:
-            yield
-        except (ApiError, ConnectionFailed) as error:
-            if problem := write_problem(error):
-                with contextlib.suppress(ApiError, ConnectionFailed):
-                    self._reporter.report(storage, replace(see(), problem=problem))
-            raise
 
     @property
     def _snapshots(self) -> Snapshots:

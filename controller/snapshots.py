@@ -1,6 +1,6 @@
 """What there is of one storage: from the caches, and from the server where they cannot tell."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,12 +8,16 @@ from controller.api.storage import EtcdStorage
 from controller.dataplane import CoreEtcd
 from controller.dataplane.names import object_name, serving_secret
 from controller.pki.trustsecret import authority_secret
-from controller.plan import Snapshot
+from controller.plan import Create, Patch, Snapshot, Write
 from controller.resources import CONFIG_MAPS, ETCD_STORAGES, REPLICA_SETS, SECRETS
+from controller.transforms import slim_replica_set
 from controller.watches import STORAGE_INDEX, Listers
 from informers import ApiError, Client, Resource
 from informers.errors import is_not_found
 from informers.store import Object
+
+Done = tuple[Write, Object]
+"""A write that was made, and the server's answer to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +55,9 @@ class Snapshots:
 
         That is one that lost our label, or never had it. Raises `ApiError`, `ConnectionFailed`.
         """
-        found = {name: self._get(SECRETS, name, self.namespace) for name in names}
-        if secret := found.get(authority_secret(storage.name)):
-            snapshot = replace(snapshot, authority=secret)
-        if secret := found.get(serving_secret(storage.name)):
-            snapshot = replace(snapshot, serving=secret)
-        if secret := found.get(object_name(SECRETS, storage.name)):
-            snapshot = replace(snapshot, objects={**snapshot.objects, SECRETS: secret})
+        for name in names:
+            if secret := self._get(SECRETS, name, self.namespace):
+                snapshot = _with(storage, snapshot, SECRETS, secret)
         return snapshot
 
     def has(self, storage: EtcdStorage) -> bool:
@@ -85,3 +85,23 @@ class Snapshots:
             if is_not_found(error):
                 return None
             raise
+
+
+def with_written(storage: EtcdStorage, snapshot: Snapshot, done: Iterable[Done]) -> Snapshot:
+    """Return the snapshot with what was made and changed since, before the caches show it."""
+    for write, answer in done:
+        if isinstance(write, Create | Patch):
+            snapshot = _with(storage, snapshot, write.resource, answer)
+    return snapshot
+
+
+def _with(storage: EtcdStorage, snapshot: Snapshot, resource: Resource, obj: Object) -> Snapshot:
+    """Put one of the storage's objects in its place."""
+    if resource == REPLICA_SETS:
+        return replace(snapshot, replica_set=slim_replica_set(obj))
+    name = obj["metadata"]["name"] if resource == SECRETS else ""
+    if name == authority_secret(storage.name):
+        return replace(snapshot, authority=obj)
+    if name == serving_secret(storage.name):
+        return replace(snapshot, serving=obj)
+    return replace(snapshot, objects={**snapshot.objects, resource: obj})

@@ -82,12 +82,14 @@ class Delivery:
 
     `content` takes the data that is there, None if there is no such object, so that a good pair
     is kept. `version` changes whenever `content` may answer otherwise than before for reasons
-    other than time; it is compared only.
+    other than time; it is compared only. `first`: nothing was ever delivered for the storage, so
+    that most likely there is no such object.
     """
 
     consumer: Consumer
     version: str
     content: Callable[[Data | None], Content] = field(repr=False)
+    first: bool = False
 
 
 def manager(storage: StorageReference) -> str:

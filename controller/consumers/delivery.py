@@ -84,12 +84,17 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """`note` tells where it is noted what is to be withdrawn, '' for what is to be brought."""
+    """`note` tells where it is noted what is to be withdrawn, '' for what is to be brought.
+
+    What is brought for the `first` time is written as if there were no such object: where there
+    is one, that is a conflict.
+    """
 
     consumer: Consumer
     version: str
     decide: Callable[[Json | None], Decision]
     note: str = ""
+    first: bool = False
 
 
 class Consumers:
@@ -111,6 +116,7 @@ class Consumers:
                 delivery.consumer,
                 f"{storage.uid} {delivery.version}",
                 partial(decide, delivery=delivery, storage=storage),
+                first=delivery.first,
             )
             for delivery in deliveries
         ]
@@ -175,7 +181,8 @@ class Consumers:
         return replace(outcome, issued=content.issued)
 
     def _bring(self, storage: StorageReference, task: _Task) -> Decision:
-        decisions = (self._once(storage, task) for _ in range(_TRIES))
+        looks = (*((False,) if task.first else ()), *(True,) * _TRIES)
+        decisions = (self._once(storage, task, look=look) for look in looks)
         decision = next((decision for decision in decisions if decision), None)
         if decision is None:
             message = f"{task.consumer} changes whenever it is to be written"
@@ -186,11 +193,14 @@ class Consumers:
         gone = decision.problem.reason == NAMESPACE_MISSING
         return Keep(None) if gone else Refuse(in_withdrawal(decision.problem, task.note))
 
-    def _once(self, storage: StorageReference, task: _Task) -> Decision | None:
-        """Decide on what is there and carry it out; None if it has changed meanwhile."""
+    def _once(self, storage: StorageReference, task: _Task, *, look: bool) -> Decision | None:
+        """Decide on what is there and carry it out; None if it has changed meanwhile.
+
+        Without a `look` it is taken to be nothing.
+        """
         consumer = task.consumer
         try:
-            present = self._get(consumer)
+            present = self._get(consumer) if look else None
         except (ApiError, ConnectionFailed) as error:
             return Refuse(self._problem(error, consumer, "get"))
         try:
@@ -205,7 +215,9 @@ class Consumers:
         try:
             stored = self._apply(storage, consumer, decision.body)
         except (ApiError, ConnectionFailed) as error:
-            if is_conflict(error):
+            # A right that is missing is told of by the look that follows, as ever after.
+            denied = isinstance(error, ApiError) and missing_right(error)
+            if is_conflict(error) or (denied and not look):
                 return None
             verb = "create" if present is None else "patch"
             return Refuse(self._problem(error, consumer, verb))

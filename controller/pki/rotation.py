@@ -5,7 +5,7 @@ and certificates that the authority signs. So a stop anywhere leaves nothing tha
 """
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -86,7 +86,8 @@ def look(
         if present is None:
             trust, made = _made(bundle, terms, now, longest)
             return replace(_settled(trust, delivered, terms, now), made=made)
-        trust = _confirmed(read(present, terms.storage), delivered, now, longest)
+        trust = _caught_up(read(present, terms.storage), delivered, now, longest)
+        trust = _confirmed(trust, delivered, now, longest)
     except UnreadableError as error:
         return TrustLook(None, problem=_unusable(terms.storage, str(error)))
     made, problem = _due(trust, terms, now) if not fixed else ("", None)
@@ -178,13 +179,43 @@ def _create(terms: Terms, now: datetime) -> Signer:
     return Signer(authority, read_certificates(authority.cert_pem)[0])
 
 
-def _delivered(bundle: bytes, storage: str) -> frozenset[x509.Certificate]:
+def _delivered(bundle: bytes, storage: str) -> tuple[x509.Certificate, ...]:
     """Return those of a bundle that are ours; of a spoilt one, which is mended, none."""
     try:
         found = read_certificates(bundle)
     except UnreadableError:
-        return frozenset()
-    return frozenset(each for each in found if is_of(each, storage))
+        return ()
+    return tuple(each for each in found if is_of(each, storage))
+
+
+def _caught_up(
+    trust: Trust,
+    delivered: Sequence[x509.Certificate],
+    now: datetime,
+    longest: timedelta | None,
+) -> Trust:
+    """Return the trust with what formers may have signed since their successors were made.
+
+    They have where an old Secret was restored, and a newer one in its turn. The bundle tells: by
+    it another one signs, which is first in it, than the signer, and not just before a rotation.
+    """
+    span = max(trust.longest, longest or timedelta(0))
+    enough = now + span + leeway(span)
+    late = {each.certificate for each, until in trust.trusted_until() if until < enough}
+    known = {trust.signer.certificate, *(each.certificate for each in trust.formers)}
+    signing = delivered[0] if delivered else trust.signer.certificate
+    if signing in known - late:
+        return trust
+    last = _last_leaf(longest, now)
+    return replace(
+        trust,
+        formers=tuple(
+            replace(each, until=min(gone(each.certificate), last or gone(each.certificate)))
+            if each.certificate in late.intersection(delivered)
+            else each
+            for each in trust.formers
+        ),
+    )
 
 
 def _confirmed(

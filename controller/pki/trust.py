@@ -38,11 +38,13 @@ class Signer:
 class Former:
     """An authority whose key is no more, with the cross by which it signed the one after it.
 
-    Without a cross nothing leads from it to the present one.
+    Without a cross nothing leads from it to the present one. One that has signed after its
+    successor was made is believed `until` all of that has ended; None: it has not.
     """
 
     certificate: x509.Certificate
     cross: x509.Certificate | None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Trust:
 
     def trusted(self, now: datetime) -> tuple[x509.Certificate, ...]:
         """Return the signer, and the formers of which a leaf may live."""
-        formers = (former.certificate for former, until in self._trusted_until() if now < until)
+        formers = (former.certificate for former, until in self.trusted_until() if now < until)
         return self.signer.certificate, *formers
 
     def linked(self, now: datetime) -> tuple[Former, ...]:
@@ -92,11 +94,11 @@ class Trust:
 
     def retired_at(self, now: datetime) -> datetime:
         """Return when the signer alone is trusted."""
-        return max((until for _, until in self._trusted_until() if now < until), default=now)
+        return max((until for _, until in self.trusted_until() if now < until), default=now)
 
     def changes(self, now: datetime) -> Iterator[datetime]:
         """Yield the moments after `now` at which bundle or chain are others by time alone."""
-        for former, until in self._trusted_until():
+        for former, until in self.trusted_until():
             yield from (at for at in (until, gone(former.certificate)) if at > now)
 
     def issuer_of(self, leaf: x509.Certificate) -> x509.Certificate | None:
@@ -130,7 +132,7 @@ class Trust:
         """
         linked = self._crossed(now)
         kept: list[Former] = []
-        for former, until in reversed([*self._trusted_until()]):
+        for former, until in reversed([*self.trusted_until()]):
             # The cross of an older one leads to this one, and says until when that one signed.
             followed = bool(kept) and kept[-1].cross is not None
             needed = now < until or former.certificate in delivered
@@ -148,16 +150,16 @@ class Trust:
     def _linkable(self) -> Iterator[Former]:
         return takewhile(lambda former: former.cross is not None, self.formers[:MAX_FORMERS])
 
-    def _trusted_until(self) -> Iterator[tuple[Former, datetime]]:
+    def trusted_until(self) -> Iterator[tuple[Former, datetime]]:
+        """Yield each former, and when no leaf of it lives any more."""
         successor = self.signer.certificate
         for former in self.formers:
-            until = gone(former.certificate)
+            until, ended = gone(former.certificate), self.unlinked_until
             if former.cross is not None:
                 # Once for the clock of who signed its last leaf, once for the present one.
-                span = self.longest + 2 * leeway(self.longest)
-                until = min(until, issued(successor) + span)
-            elif self.unlinked_until is not None:
-                until = min(until, self.unlinked_until)
+                ended = issued(successor) + self.longest + 2 * leeway(self.longest)
+            if ended is not None:
+                until = min(until, max(ended, former.until or ended))
             yield former, until
             successor = former.certificate
 

@@ -1,7 +1,8 @@
 """A storage's authority and those before it, as they lie in its Secret, which no pod mounts."""
 
 import base64
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
@@ -34,6 +35,9 @@ ROTATE: Final = "etcd.xmudrii.com/rotate"
 LONGEST: Final = "etcd.xmudrii.com/longest-leaf"
 UNLINKED_UNTIL: Final = "etcd.xmudrii.com/unlinked-until"
 """The annotations; the second in seconds, the third a time in RFC 3339 or ""."""
+
+FORMERS_UNTIL: Final = "etcd.xmudrii.com/formers-until"
+"""Where there is one that has such a time: by serial in hex, as `SERIAL=TIME SERIAL=TIME`."""
 
 _CN_LENGTH: Final = 64
 """RFC 5280, ub-common-name."""
@@ -94,6 +98,8 @@ def read(secret: Mapping[str, Any], storage: str) -> Trust:
         # Nothing that they signed outlives them.
         longest = max(life(certificate) for certificate in known)
     token = str(annotations.get(ROTATE) or "")
+    times = dict(_times(str(annotations.get(FORMERS_UNTIL) or "")))
+    formers = tuple(replace(each, until=times.get(_serial(each))) for each in formers)
     return Trust(signer, formers, longest, token, _time(annotations.get(UNLINKED_UNTIL)))
 
 
@@ -108,6 +114,9 @@ def content(trust: Trust) -> tuple[dict[str, str], dict[str, str]]:
         # What is left out is left as it was.
         UNLINKED_UNTIL: until.isoformat() if until else "",
     }
+    times = [f"{_serial(each)}={each.until.isoformat()}" for each in trust.formers if each.until]
+    if times:
+        annotations[FORMERS_UNTIL] = " ".join(times)
     encoded = {key: base64.b64encode(value).decode() for key, value in data.items()}
     return encoded, annotations
 
@@ -178,6 +187,17 @@ def _blocks(formers: Iterable[Former]) -> Iterable[x509.Certificate]:
         yield former.certificate
         if former.cross is not None:
             yield former.cross
+
+
+def _serial(former: Former) -> str:
+    return f"{former.certificate.serial_number:x}"
+
+
+def _times(text: str) -> Iterator[tuple[str, datetime]]:
+    for entry in text.split():
+        serial, _, until = entry.partition("=")
+        if time := _time(until):
+            yield serial, time
 
 
 def _time(text: object) -> datetime | None:

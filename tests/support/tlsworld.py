@@ -51,22 +51,18 @@ PAIR_A: Final = Consumer("Secret", "team-a", "client")
 PAIR_B: Final = Consumer("Secret", "team-b", "client")
 
 FROM_NOTHING: Final = (
-    [
-        f"create Secret {AUTHORITY}",
-        f"create NetworkPolicy {SERVICE}",
-        f"create PodDisruptionBudget {SERVICE}",
-        f"create Service {SERVICE}",
-    ],
-    [
-        f"create Secret {SERVING}",
-        f"create ReplicaSet {RS}",
-        STATUS,
-        "patch ConfigMap team-a/serving-ca",
-        "patch Secret team-a/client",
-        "patch Secret team-b/client",
-    ],
+    f"create Secret {AUTHORITY}",
+    f"create NetworkPolicy {SERVICE}",
+    f"create PodDisruptionBudget {SERVICE}",
+    f"create Service {SERVICE}",
+    f"create Secret {SERVING}",
+    f"create ReplicaSet {RS}",
+    STATUS,
+    "patch ConfigMap team-a/serving-ca",
+    "patch Secret team-a/client",
+    "patch Secret team-b/client",
 )
-"""What the first two looks write, what is in other namespaces last."""
+"""What the first look writes, what is in other namespaces last."""
 
 _BEGAN: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -239,6 +240,19 @@ def test_an_object_that_changes_between_look_and_write_is_not_overwritten(
     found = scene.get(scene.bundle)
     assert found["data"] == {"serving-ca.crt": "theirs"}
     assert "ownerReferences" not in found["metadata"]
+
+
+def test_what_is_brought_for_the_first_time_is_a_conflict_where_something_is(
+    scene: Scene,
+) -> None:
+    scene.allow()
+    scene.put(config_map({"serving-ca.crt": "theirs"}, scene.bundle))
+    wanted = (bundle(consumer=scene.bundle), scene.makes.delivery(scene.pair))
+    report = scene.deliver(*(replace(each, first=True) for each in wanted))
+    assert [problem.reason for problem in report.problems] == ["ForeignContent"]
+    assert scene.get(scene.bundle)["data"] == {"serving-ca.crt": "theirs"}
+    assert scene.get(scene.pair)["data"] == scene.makes.pair(1)
+    assert scene.get(scene.pair)["metadata"]["ownerReferences"][0]["uid"] == scene.storage.uid
 
 
 def test_an_object_that_is_deleted_between_look_and_write_is_made_with_an_owner(

@@ -204,7 +204,7 @@ def test_without_tls_only_who_is_left_is_remembered() -> None:
 
 def contents(seen: CertificateLook, present: Data | None = None) -> dict[Consumer, Content]:
     assert seen.trust is not None
-    found = deliveries(STORAGE, seen.trust, NOW, taken=True)
+    found = deliveries(STORAGE, seen.trust, NOW, taken=True, first=False)
     return {delivery.consumer: delivery.content(present) for delivery in found}
 
 
@@ -235,7 +235,7 @@ def test_a_delivery_is_another_with_another_bundle_validity_or_belief_of_the_gat
 ) -> None:
     def versions(seen: CertificateLook, *, taken: bool = True, **spec: Any) -> set[str]:
         assert seen.trust is not None
-        found = deliveries(read(**LISTS, **spec), seen.trust, NOW, taken=taken)
+        found = deliveries(read(**LISTS, **spec), seen.trust, NOW, taken=taken, first=False)
         return {delivery.version for delivery in found if delivery.consumer == PAIR}
 
     same = versions(first)

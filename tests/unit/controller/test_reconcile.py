@@ -940,3 +940,25 @@ def test_metrics_tell_of_certificates_until_there_are_none_any_more(world: World
     world.server.remove(ETCD_STORAGES, "etcd-name")
     world.reconcile()
     assert series() == 0
+
+
+def test_the_number_of_keys_outlives_a_start_and_errors_but_not_what_it_was_counted_by(
+    deployed: World,
+) -> None:
+    deployed.keeper.keys["etcd-name"] = 7
+    deployed.reconcile()
+    told = deployed.status()["usage"]
+    assert told["keys"] == 7
+    # Another program has not counted yet.
+    deployed.keeper.keys.clear()
+    assert deployed.reconcile() == []
+    deployed.server.remove(SERVICES, "etcd-etcd-name")
+    deployed.server.catch_up()
+    deployed.server.failures["create Service etcd-etcd-name"] = ApiError(403, "Forbidden", "no")
+    with pytest.raises(ApiError):
+        deployed.reconcile()
+    assert deployed.status()["usage"] == told
+    # One that is refused is not counted.
+    deployed.server.edit(ETCD_STORAGES, "etcd-name", lambda o: o["spec"].update(mode="Direct"))
+    deployed.reconcile()
+    assert "usage" not in deployed.status()

@@ -3,6 +3,7 @@
 import pytest
 
 from controller.ownership import STORAGE_LABEL
+from controller.plan import Create, Delete, Patch, Snapshot
 from controller.resources import (
     CONFIG_MAPS,
     ETCD_STORAGES,
@@ -11,7 +12,7 @@ from controller.resources import (
     SECRETS,
     SERVICES,
 )
-from controller.snapshots import Snapshots
+from controller.snapshots import Done, Snapshots, with_written
 from informers import ApiError
 from tests.support.memoryserver import MemoryServer
 from tests.support.objects import (
@@ -85,6 +86,27 @@ def test_a_secret_without_our_label_is_found_where_it_is_asked_for(
     found = snapshots.with_strays(read(), cached, NAMES)
     places = (found.authority, found.serving, found.objects[SECRETS])
     assert tuple(place and place["metadata"]["name"] for place in places) == NAMES
+
+
+def test_what_was_made_and_changed_is_there_before_the_caches_show_it(
+    server: MemoryServer, snapshots: Snapshots
+) -> None:
+    desired = desired_of()
+    made = {**desired.objects, REPLICA_SETS: desired.replica_set}
+    secrets = [(SECRETS, {"metadata": {"name": name, "namespace": NAMESPACE}}) for name in NAMES]
+    done: list[Done] = [
+        (Create(resource, obj), server.put(resource, obj))
+        for resource, obj in (*made.items(), *secrets)
+    ]
+    name = made[SERVICES]["metadata"]["name"]
+    changed = server.edit(SERVICES, name, lambda obj: obj["spec"].update(clusterIP="10.0.0.1"))
+    done.append((Patch(SERVICES, name, {}), changed))
+    done.append((Delete(REPLICA_SETS, "another", "uid", "1"), {"status": "Success"}))
+    found = with_written(read(), Snapshot(), done)
+    expected = snapshots.with_strays(read(), snapshots.take(read()), NAMES)
+    assert (found.authority, found.serving) == (expected.authority, expected.serving)
+    assert (found.objects, found.replica_set) == (expected.objects, expected.replica_set)
+    assert found.objects[SERVICES]["spec"]["clusterIP"] == "10.0.0.1"
 
 
 def test_where_there_are_none_the_snapshot_is_the_same(snapshots: Snapshots) -> None:

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -54,6 +55,11 @@ class World:
         return data
 
 
+def first(world: World) -> tuple[Delivery, ...]:
+    """Return what is delivered where nothing ever was."""
+    return tuple(replace(each, first=True) for each in (bundle(), world.makes.delivery()))
+
+
 def test_everything_is_brought_and_then_nothing_is_asked_until_a_poll() -> None:
     world = World()
     report = world.deliver()
@@ -71,6 +77,51 @@ def test_everything_is_brought_and_then_nothing_is_asked_until_a_poll() -> None:
         ]
         assert [outcome.issued for outcome in again.outcomes] == ["", ""]
     assert world.calls() == []
+
+
+def test_what_is_brought_for_the_first_time_is_written_without_a_look() -> None:
+    world = World()
+    assert world.deliver(*first(world)).problems == ()
+    assert world.calls() == [f"patch {BUNDLE}", f"patch {PAIR}"]
+    assert world.pair() == world.makes.pair(1)
+    owners = world.server.peek(SECRETS, "team-a", "etcd-client")["metadata"]["ownerReferences"]
+    assert [owner["uid"] for owner in owners] == [STORAGE.uid]
+
+
+def test_what_is_there_at_the_first_time_is_never_overwritten_unseen() -> None:
+    world = World()
+    theirs = {"serving-ca.crt": "theirs"}
+    world.server.put(CONFIG_MAPS, config_map(theirs))
+    world.deliver(world.makes.delivery())
+    # As a start of the controller that remembers nothing.
+    world.consumers = Consumers(world.server.client, clock=world.clock, rng=random.Random(2))
+    world.calls()
+    report = world.deliver(*first(world))
+    assert [problem.reason for problem in report.problems] == ["ForeignContent"]
+    assert world.server.peek(CONFIG_MAPS, "team-a", "etcd-serving-ca")["data"] == theirs
+    assert world.pair() == world.makes.pair(1)
+    assert [outcome.issued for outcome in report.outcomes] == ["", ""]
+    assert world.calls() == [f"{verb} {of}" for of in (BUNDLE, PAIR) for verb in ("patch", "get")]
+
+
+def test_a_right_that_is_missing_at_the_first_time_is_told_as_ever_after() -> None:
+    world = World()
+    patched = ApiError(403, "Forbidden", 'User "u" cannot patch resource "configmaps"')
+    world.server.failures |= {f"patch {BUNDLE}": patched, f"get {BUNDLE}": FORBIDDEN}
+    delivery = first(world)[0]
+    (problem,) = world.deliver(delivery).problems
+    assert "may not get it" in problem.message
+    world.clock.step(POLL)
+    assert world.deliver(replace(delivery, first=False)).problems == (problem,)
+
+
+def test_an_object_made_in_advance_is_filled_at_the_first_time() -> None:
+    world = World()
+    world.server.put(CONFIG_MAPS, config_map({"mine": "x"}))
+    assert world.deliver(*first(world)).problems == ()
+    obj = world.server.peek(CONFIG_MAPS, "team-a", "etcd-serving-ca")
+    assert obj["data"] == {"mine": "x", "serving-ca.crt": "CA 1"}
+    assert "ownerReferences" not in obj["metadata"]
 
 
 def test_a_poll_reads_and_writes_only_what_has_changed() -> None:

@@ -16,6 +16,12 @@ from tests.support.kubeconfig import kubeconfig
 Captured = pytest.CaptureFixture[str]
 
 
+@pytest.fixture(autouse=True)
+def _nothing_global(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the process's log as it is."""
+    monkeypatch.setattr(commandline, "configure_logging", lambda *_: None)
+
+
 def code_of(*arguments: str) -> int:
     try:
         return inspect(arguments, environment={}, service_account=Path("/nonexistent"))

@@ -240,6 +240,46 @@ def test_an_old_one_that_is_restored_goes_on_and_forgets_nobody() -> None:
     assert found.trust.linked(NOW) == ()
 
 
+@pytest.mark.parametrize("lost", [True, False])
+def test_one_that_signed_again_stays_when_its_successor_is_restored(*, lost: bool) -> None:
+    """Two backups are restored, one long after the other."""
+    old, first = settled(TERMS, NOW)
+    bundle = old.bundle(NOW)
+    if lost:
+        made = look(None, bundle, TERMS, NOW, 300 * HOUR)
+        new, second = made.trust, secret(made.data or {}, made.annotations or {})
+    else:
+        new, second = settled(replace(TERMS, token="a"), NOW, first, bundle)
+    assert new is not None
+    terms = replace(TERMS, token=new.token)
+    later = NOW + 200 * HOUR
+    between = look(first, new.bundle(later), TERMS, later, 300 * HOUR).trust
+    assert between is not None
+    assert between.signer == old.signer
+    at = later + 200 * HOUR
+    found = look(second, between.bundle(at), terms, at, 300 * HOUR)
+    assert (found.problem, found.made) == (None, "")
+    assert found.trust is not None
+    assert found.trust.signer == new.signer
+    # What it signed just now may live so long.
+    assert old.signer.certificate in found.trust.trusted(at + 349 * HOUR)
+    assert old.signer.certificate not in found.trust.trusted(at + 351 * HOUR)
+    assert (found.trust.linked(at) == ()) == lost
+    # It is known at every look that follows, and no sooner written again than it has to be.
+    present = secret(found.data or {}, found.annotations or {}, second)
+    for served in (between, found.trust):
+        again = look(present, served.bundle(at), terms, at + 20 * HOUR, 300 * HOUR)
+        assert again.trust == found.trust
+
+
+def test_a_rotation_that_was_not_delivered_yet_leaves_nobody_any_longer_than_it_has_to() -> None:
+    old, present = settled(TERMS, NOW)
+    new, present = settled(replace(TERMS, token="a"), NOW + HOUR, present, old.bundle(NOW))
+    found = look(present, old.bundle(NOW), replace(TERMS, token="a"), NOW + 20 * HOUR, 300 * HOUR)
+    assert kept(found, new)
+    assert "etcd.xmudrii.com/formers-until" not in (found.annotations or {})
+
+
 def test_formers_that_are_taken_away_are_missed() -> None:
     trust, present = rotated(TERMS, NOW, HOUR)
     present = {**present, "data": {**present["data"], "former.crt": ""}}

@@ -91,6 +91,21 @@ def test_what_is_read_is_what_was_written() -> None:
     }
 
 
+def test_a_former_that_signed_again_keeps_its_own_time() -> None:
+    newer, older = TRUST.formers
+    trust = replace(TRUST, formers=(replace(newer, until=NOW), older))
+    written = secret(*content(trust))
+    assert read(written, NAME) == trust
+    # What is said of those that are gone is passed over, and so is what makes no sense.
+    times = written["metadata"]["annotations"]["etcd.xmudrii.com/formers-until"]
+    for text in (f"abc=2030-01-01T00:00:00+00:00 {times}", f"x= = {times} 5=y", times):
+        annotations = {
+            **written["metadata"]["annotations"],
+            "etcd.xmudrii.com/formers-until": text,
+        }
+        assert read({**written, "metadata": {"annotations": annotations}}, NAME) == trust
+
+
 def test_a_time_that_counts_no_longer_does_not_stay() -> None:
     written = secret(*content(replace(TRUST, unlinked_until=NOW)))
     assert read(secret(*content(TRUST), written), NAME) == TRUST
