@@ -150,6 +150,8 @@ class Reconciler:
             except ApiError as error:
                 if not is_already_exists(error):
                     raise
+                # What was written before that is not to be made again.
+                self.consistency.ensure_ready(storage.name)
         return self._attempt(storage, take(storage), look_for_strays=True)
 
     def _attempt(

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from controller.api.storage import RESERVED_NAMES
 from controller.certifier import Certifier
-from controller.consistency import ConsistencyStore
+from controller.consistency import CacheBehind, ConsistencyStore
 from controller.consumers import Consumers, Restarts
 from controller.dataplane import CoreEtcd, GatedDataPlane
 from controller.events import Event, Subject
@@ -120,7 +120,10 @@ class Life:
         before = len(self.client.writes)
         for kind, store in self._stores.items():
             self._list(kind, store, name)
-        self.again = self._reconciler.reconcile(name)
+        try:
+            self.again = self._reconciler.reconcile(name)
+        except CacheBehind as behind:
+            self.again = behind.again_after
         return self.client.writes[before:]
 
     def settle(self, name: str) -> list[str]:
