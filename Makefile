@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
 READY := $(VENV)/.ready
-# Three processes share the tests, module by module and in order: on two processors, as tests wait
+# Four processes share the tests, module by module and in order: on two processors, as tests wait
 # about as long as they work.
-SHARED := --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+SHARED := --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 # In order also with -j: conformance reads what the suites before it leave.
@@ -47,7 +47,7 @@ test: lint type unit integration conformance ## All of the above: everything tha
 e2e: $(READY) ## The demo, attacks and zero failures on real nodes (root)
 	$(RUN)/pytest tests/e2e --numprocesses=2
 
-image: $(READY) ## Build the images without an engine
+image: $(READY) ## Build the images: the controller's from the Dockerfile, by buildah
 	$(RUN)/python -m hack.cluster images
 
 bench-informers: $(READY) ## How fast informers and queue are, beside client-go: minutes

@@ -139,9 +139,7 @@ ETCD_LOAD = Component("etcdload", "go.etcd.io/etcd/client/v3", {"etcd-load": "."
 PROMETHEUS = Component(
     "prometheus",
     "github.com/prometheus/prometheus",
-    {
-        name: f"github.com/prometheus/prometheus/cmd/{name}" for name in ("prometheus", "promtool")
-    },
+    {name: f"github.com/prometheus/prometheus/cmd/{name}" for name in ("prometheus", "promtool")},
     # The clients of twenty clouds are most of it; targets are asked for in Kubernetes alone.
     tags="remove_all_sd,enable_kubernetes_sd",
 )

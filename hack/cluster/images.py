@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from hack.cluster import application, cache, components, layers, needs, rootfs, versions
+from hack.cluster import application, bases, cache, components, layers, needs, rootfs, versions
 from hack.cluster.image import Image, Layer, Tree, walk, write_archive
 from hack.cluster.rootfs import Rootfs
 
@@ -25,10 +25,6 @@ NON_ROOT = "65532:65532"
 _ENVOY_LIBRARIES = ("libc", "libdl", "libm", "libpthread", "librt")
 """What Envoy's binary names, besides the loader."""
 _APPLETS = ("cat", "echo", "env", "ls", "nc", "nslookup", "sh", "sleep", "wget")
-_USERS = {
-    "etc/passwd": b"root:x:0:0::/root:/sbin/nologin\nnonroot:x:65532:65532::/:/sbin/nologin\n",
-    "etc/group": b"root:x:0:\nnonroot:x:65532:\n",
-}
 
 
 def build(binaries: Mapping[str, Path], log: Callable[[str], None]) -> list[Path]:
@@ -42,16 +38,17 @@ def build(binaries: Mapping[str, Path], log: Callable[[str], None]) -> list[Path
         system = rootfs.ensure(folder)
         made = (
             *(etcd(folder, binaries), gate(folder, binaries, system)),
-            *(pause(folder), busybox(folder), controller(folder, system)),
+            *(pause(folder), busybox(folder)),
         )
-        return [_archive(folder, image, log) for image in made]
+        archives = [_archive(folder, image, log) for image in made]
+        return [*archives, _controller(folder, system, log)]
 
 
 def build_controller(log: Callable[[str], None]) -> Path:
     """Write the controller's image alone, after a change of its code; raises as `build` does."""
     needs.check_images()
     with _locked(log) as folder:
-        return _archive(folder, controller(folder, rootfs.ensure(folder)), log)
+        return _controller(folder, rootfs.ensure(folder), log)
 
 
 def build_tenants(binaries: Mapping[str, Path], log: Callable[[str], None]) -> Path:
@@ -93,8 +90,10 @@ def gate(folder: Path, binaries: Mapping[str, Path], system: Rootfs) -> Image:
     """Return Envoy where it lies in upstream's image, on the C library of Debian."""
     libraries = system.libraries(_ENVOY_LIBRARIES)
     program = binaries["envoy"]
-    key = layers.key([system.path.name, *libraries, *map(str, _USERS), *layers.content([program])])
-    tree: Tree = {**libraries, **_USERS, "usr/local/bin/envoy": program}
+    key = layers.key(
+        [system.path.name, *libraries, *map(str, bases.USERS), *layers.content([program])]
+    )
+    tree: Tree = {**libraries, **bases.USERS, "usr/local/bin/envoy": program}
     return Image(
         GATE,
         [layers.ensure(folder, "gate", key, lambda _: tree)],
@@ -109,32 +108,12 @@ def tenants(folder: Path, binaries: Mapping[str, Path]) -> Image:
     return Image(TENANTS, [layer], user=NON_ROOT, environment={"PATH": "/usr/local/bin"})
 
 
-def controller(folder: Path, system: Rootfs) -> Image:
-    """Return this project on Debian's Python, with what changes most often on top."""
-    return Image(
-        CONTROLLER,
-        [
-            _system_layer(folder, system),
-            application.dependencies(folder, system),
-            application.code(folder, system),
-        ],
-        entrypoint=[application.COMMAND],
-        user=NON_ROOT,
-        environment={"PATH": "/usr/local/bin:/usr/bin", "PYTHONUNBUFFERED": "1"},
-    )
-
-
 def _programs_layer(
     folder: Path, layer: str, binaries: Mapping[str, Path], names: Sequence[str]
 ) -> Layer:
     tree = {f"usr/local/bin/{name}": binaries[name] for name in names}
     key = layers.key(layers.content(tree.values()))
     return layers.ensure(folder, layer, key, lambda _: tree)
-
-
-def _system_layer(folder: Path, system: Rootfs) -> Layer:
-    key = layers.key([system.path.name, *map(str, _USERS.items())])
-    return layers.ensure(folder, "system", key, lambda _: {**walk(system.path), **_USERS})
 
 
 def _busybox_layer(folder: Path, name: str, applets: Sequence[str]) -> Layer:
@@ -155,5 +134,14 @@ def _archive(folder: Path, image: Image, log: Callable[[str], None]) -> Path:
     if not target.exists():
         layers.remove(set(folder.glob(f"{name}-*.tar")) - set(folder.glob("*.layer.tar")))
         write_archive(target, image)
-    log(f"image {image.reference}, {image.size / 1e6:.0f} MB")
-    return target
+    return _told(target, image.reference, log)
+
+
+def _controller(folder: Path, system: Rootfs, log: Callable[[str], None]) -> Path:
+    return _told(application.ensure(folder, system, CONTROLLER, log), CONTROLLER, log)
+
+
+def _told(archive: Path, reference: str, log: Callable[[str], None]) -> Path:
+    """Say how large an image is once unpacked: nothing in its file is compressed."""
+    log(f"image {reference}, {archive.stat().st_size / 1e6:.0f} MB")
+    return archive

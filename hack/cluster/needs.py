@@ -15,7 +15,12 @@ Programs: TypeAlias = Mapping[str | Path, str]
 BUSYBOX = Path("/bin/busybox")
 """Of Debian's package busybox-static; it goes into images."""
 
-_FOR_IMAGES: Programs = {"apt-get": "apt", "dpkg-deb": "dpkg", BUSYBOX: "busybox-static"}
+_FOR_IMAGES: Programs = {
+    "apt-get": "apt",
+    "buildah": "buildah",
+    "dpkg-deb": "dpkg",
+    BUSYBOX: "busybox-static",
+}
 _FOR_A_NODE: Programs = {
     "containerd": "containerd",
     "ctr": "containerd",

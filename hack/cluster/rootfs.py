@@ -2,11 +2,10 @@
 
 apt resolves the closure of `python3` for an empty system and fetches it; the packages are
 unpacked side by side and none of their scripts run. The result depends on nothing but the
-list of packages and versions, which is its key in the cache.
+list of packages and versions, and on what is dropped, which is its key in the cache.
 """
 
 import functools
-import hashlib
 import io
 import shutil
 import tarfile
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from hack.cluster import layers
 from hack.cluster.command import CommandError, run
 from hack.cluster.errors import ClusterError
 
@@ -62,11 +62,6 @@ class Rootfs:
         return (self.path / "usr/bin/python3").readlink().name
 
     @property
-    def site_packages(self) -> str:
-        """Where Debian's Python looks for what is installed beside its packages."""
-        return f"usr/local/lib/{self.python}/dist-packages"
-
-    @property
     def _library_folder(self) -> Path:
         return next(self.path.glob("usr/lib/*-linux-gnu"))
 
@@ -81,42 +76,29 @@ class Rootfs:
         links = [self.path / name for name in ("lib", "lib64")]
         return {str(path.relative_to(self.path)): path for path in [*links, *files, *loaders]}
 
-    def run_python(self, *arguments: str | Path, search: Path | None = None) -> None:
+    def run_python(self, *arguments: str | Path, search: Path) -> None:
         """Run the Python inside, without entering: its own loader finds its own libraries.
 
-        So wheels are chosen and byte code is written by the very Python that will use them,
-        whichever one runs us. `search` is put on its path. Raises CommandError.
+        So wheels are chosen by the very Python that will use them, whichever one runs us.
+        `search` is put on its path. Raises CommandError.
         """
         libraries = self._library_folder
         loader = next(libraries.glob("ld-linux-*"))
         environment = {
             "PYTHONHOME": str(self.path / "usr"),
             "PYTHONDONTWRITEBYTECODE": "1",
-            # Sets keep their order from one build to the next.
-            "PYTHONHASHSEED": "0",
+            "PYTHONPATH": str(search),
         }
         interpreter = self.path / "usr/bin" / self.python
         run(
-            [loader, "--library-path", libraries, interpreter, *arguments],
-            environment=environment | {"PYTHONPATH": str(search or "")},
+            [loader, "--library-path", libraries, interpreter, *arguments], environment=environment
         )
-
-    def compile(self, folder: Path, name: str, *, skipping: str = "(?!)") -> None:
-        """Write the byte code of what lies in `folder` and will lie in `name` in the image.
-
-        Unchecked, as nothing in an image changes and its files carry no time. `skipping` is a
-        regular expression of paths to leave as they are; it matches none by default.
-        """
-        mode = ("--invalidation-mode", "unchecked-hash")
-        places = ("-s", folder, "-p", f"/{name}")
-        self.run_python("-m", "compileall", "-q", "-j0", "-x", skipping, *mode, *places, folder)
 
 
 def ensure(cache: Path) -> Rootfs:
     """Return the root file system for the packages that apt knows now, built if need be."""
     packages = _closure(cache)
-    key = hashlib.sha256("\n".join(package.file for package in packages).encode()).hexdigest()
-    target = cache / f"rootfs-{key[:12]}"
+    target = cache / f"rootfs-{layers.key([*(package.file for package in packages), *_DROPPED])}"
     if not target.exists():
         _download(cache)
         for old in cache.glob("rootfs-*"):
@@ -124,7 +106,7 @@ def ensure(cache: Path) -> Rootfs:
         partial = cache / "partial-rootfs"
         shutil.rmtree(partial, ignore_errors=True)
         unpack([_archives(cache) / package.file for package in packages], partial)
-        _finish(Rootfs(partial))
+        _finish(partial)
         partial.rename(target)
     return Rootfs(target)
 
@@ -162,13 +144,11 @@ def _wanted(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
             yield member
 
 
-def _finish(rootfs: Rootfs) -> None:
-    """Do what the packages' scripts would have done."""
-    certificates = sorted((rootfs.path / "usr/share/ca-certificates").rglob("*.crt"))
-    bundle = rootfs.path / "etc/ssl/certs/ca-certificates.crt"
+def _finish(system: Path) -> None:
+    """Do what the packages' scripts would have done, apart from byte code."""
+    certificates = sorted((system / "usr/share/ca-certificates").rglob("*.crt"))
+    bundle = system / "etc/ssl/certs/ca-certificates.crt"
     bundle.write_text("".join(certificate.read_text() for certificate in certificates))
-    standard_library = f"usr/lib/{rootfs.python}"
-    rootfs.compile(rootfs.path / standard_library, standard_library)
 
 
 @functools.cache

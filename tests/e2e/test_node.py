@@ -187,19 +187,6 @@ def test_the_images_are_there(node: Node) -> None:
     assert any(name.startswith("quay.io/coreos/etcd:v3.") for name in names)
 
 
-def test_the_controller_s_image_runs_as_nobody(node: Node, namespace: str) -> None:
-    kubectl(
-        node,
-        *("run", f"-n{namespace}", "version", "--image", images.CONTROLLER, "--restart=Never"),
-        '--overrides={"spec": {"securityContext": {"runAsNonRoot": true}}}',
-        *("--", "--version"),
-    )
-    ended = "--for=jsonpath={.status.containerStatuses[0].state.terminated.exitCode}"
-    kubectl(node, "wait", f"-n{namespace}", ended, "pod/version", "--timeout=180s")
-
-    assert "0.1.0" in kubectl(node, "logs", f"-n{namespace}", "version")
-
-
 def test_the_kubelet_leaves_the_kernel_s_settings_alone(node: Node) -> None:
     outside = Path("/proc/sys/kernel/panic").read_text()
     answer = node.exec(["cat", "/proc/sys/kernel/panic"])

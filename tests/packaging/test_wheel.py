@@ -37,10 +37,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clean")
-    venv.create(folder / "venv", with_pip=True)
-    pip = (folder / "venv" / "bin" / "python", "-m", "pip", "install", "--quiet")
-    # What is hardly run need not be compiled: that is half of the work.
-    installed = _run(*pip, "--no-compile", wheel, cwd=folder)
+    venv.create(folder / "venv")
+    # Our pip: one of its own would be installed first. What is hardly run need not be compiled.
+    pip = (sys.executable, "-m", "pip", "--python", folder / "venv", "install", "--no-compile")
+    installed = _run(*pip, "--quiet", wheel, cwd=folder)
     assert installed.returncode == 0, installed.stderr
     return folder
 

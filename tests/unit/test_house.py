@@ -23,7 +23,7 @@ WITHOUT_A_TEST_OF_ITS_OWN = {
 
 PROMISED = (
     *("setup.cfg", "pyproject.toml", "ruff.toml", "Makefile", "README.md", "LICENSE"),
-    *("CHANGELOG.md", ".ci/run"),
+    *("CHANGELOG.md", ".ci/run", "Dockerfile", ".dockerignore"),
     # What the first controller's users type.
     *("artifacts/etcdstorage/crd.yaml", "artifacts/etcdstorage/example-etcdstorage.yaml"),
     *("artifacts/deployment/00-etcdproxy-controller.yaml", "artifacts/etcd/etcd.yaml"),

@@ -10,7 +10,7 @@ def test_requirements() -> None:
     assert application.requirements(text) == ["a>=1,<2", "b"]
 
 
-def test_the_sources_are_what_the_wheel_needs(
+def test_the_sources_are_what_the_build_is_shown(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in (
@@ -19,8 +19,17 @@ def test_the_sources_are_what_the_wheel_needs(
         "informers/py.typed",
         "hack/demo.py",
         "setup.cfg",
+        "Dockerfile",
     ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
+    ignore = "# What is needed.\n*\n!controller\n!informers\n!setup.cfg\n**/__pycache__\n"
+    (tmp_path / ".dockerignore").write_text(ignore)
     monkeypatch.setattr(application, "_PROJECT", tmp_path)
-    assert list(application._sources()) == ["controller/cli.py", "informers/py.typed", "setup.cfg"]
+    assert list(application._sources()) == [
+        ".dockerignore",
+        "Dockerfile",
+        "controller/cli.py",
+        "informers/py.typed",
+        "setup.cfg",
+    ]

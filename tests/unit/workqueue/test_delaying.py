@@ -43,6 +43,13 @@ def test_an_item_comes_when_its_time_has_come(queue: DelayingQueue[str], step: S
     assert [step(s) for s in (0.0, 4.9, 0.2, 60.0)] == [[], [], ["a"], []]
 
 
+def test_what_waits_is_not_in_line(queue: DelayingQueue[str], step: Step) -> None:
+    queue.add_after("a", 5.0)
+    queue.add("b")
+    assert len(queue) == 1
+    assert step(5.0) == ["b", "a"]
+
+
 def test_items_come_in_the_order_of_their_times(queue: DelayingQueue[str], step: Step) -> None:
     for item, delay in (("c", 3.0), ("a", 1.0), ("d", 9.0), ("b", 2.0), ("b2", 2.0)):
         queue.add_after(item, delay)

@@ -77,7 +77,8 @@ def test_an_operation_that_is_none_ends_a_proxy(
     core: Core, proxy: BareProxy, schema: Schema
 ) -> None:
     scene = exposed(PROXY, schema, located(proxy.endpoint, None), core)
-    ATTACKS["an operation that is none"](scene)
+    with pytest.raises(AssertionError):
+        ATTACKS["an operation that is none"](scene)
     assert proxy.process.wait(10)
 
 
