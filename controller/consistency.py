@@ -6,8 +6,8 @@ nothing to do where there is much. So every answer to a write is asked at which 
 the server keeps the object, and the storage has to wait until the cache of that kind is as new.
 
 Only versions that an event must bring are waited for. Each kind that we write is watched without
-a selector that a write of ours could leave; an answer that names no version (an eviction, a
-deletion carried out at once) is not waited for, and the guards of the next write have to do.
+a selector that a write of ours could leave; an answer that names no version (a deletion carried
+out at once) is not waited for, and the guards of the next write have to do.
 """
 
 import threading

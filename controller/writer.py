@@ -7,6 +7,7 @@ anew on any picture.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +16,7 @@ from controller.dataplane.names import OWNED
 from controller.plan import Create, Delete, Evict, Json, Patch, Write
 from controller.resources import ETCD_STORAGES, PODS
 from controller.secretrefusals import in_own_words
-from informers import ApiError, Client, Resource
+from informers import ApiError, Client, ConnectionFailed, Resource
 from informers.errors import is_already_exists, is_conflict, is_not_found, is_too_many_requests
 from informers.store import resource_version
 
@@ -98,13 +99,27 @@ class Writer:
         seen = {"uid": write.uid, "resourceVersion": write.resource_version}
         try:
             self._post_eviction(write.name, seen, dry_run=True)
-            return self._post_eviction(write.name, {"uid": write.uid})
+            self._post_eviction(write.name, {"uid": write.uid})
         except ApiError as error:
             if is_too_many_requests(error):
                 raise EvictionBlocked(write.name, error.message) from error
             if not is_not_found(error):
                 raise
             return None
+        return self._find_pod(write.name)
+
+    def _find_pod(self, name: str) -> Json:
+        """Return a pod that ends now: the answer to its eviction names no version.
+
+        Without one to wait for, news of another pod that come before those of this eviction would
+        make that one the next to go. A list, as the right to that is there anyway; {} if the pod
+        is gone, or nobody can tell.
+        """
+        named = f"metadata.name={name}"
+        with suppress(ApiError, ConnectionFailed):
+            pods: list[Json] = self.client.list(PODS, self.namespace, fieldSelector=named)["items"]
+            return pods[0] if pods else {}
+        return {}
 
     def _post_eviction(
         self, name: str, preconditions: Mapping[str, str], *, dry_run: bool = False

@@ -6,18 +6,22 @@ between any two writes; revisions and numbers change in the middle.
 """
 
 import random
+from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.consistency import CacheBehind, ConsistencyStore
 from controller.dataplane.rolling import is_ready, pod_revision
 from controller.plan import Create, Delete, Evict, Patch, Plan, Write, plan_storage
 from controller.resources import PODS, REPLICA_SETS, SERVICES
 from controller.writer import Writer, is_stale
 from informers import ApiError
+from tests.support.clock import FakeClock
 from tests.support.memoryserver import MemoryServer
-from tests.support.objects import NAMESPACE, desired_of, read
+from tests.support.objects import NAME, NAMESPACE, desired_of, read
 from tests.support.replicasets import ReplicaSets
 
 RS, SERVICE = "etcd-rs-etcd-name", "etcd-etcd-name"
@@ -34,6 +38,7 @@ class Roll:
         """With fewer pods asked for, nobody chooses which of those at rest are deleted."""
         self.writes = 0
         """Those that changed something: a repeated eviction of one pod is none."""
+        self.consistency = ConsistencyStore({PODS: self.server.pictures[PODS].store}, FakeClock())
         for write in self.plan().writes:
             self.carry_out(write)
         self.sets = ReplicaSets(self.server, RS)
@@ -54,6 +59,11 @@ class Roll:
 
     def reconcile(self, stop_after: int = 99) -> None:
         """Carry a plan out until a write is refused or the program stops."""
+        with suppress(CacheBehind):
+            self.consistency.ensure_ready(NAME)
+            self._reconcile(stop_after)
+
+    def _reconcile(self, stop_after: int) -> None:
         for write in self.plan().writes[:stop_after]:
             try:
                 self.carry_out(write)
@@ -78,7 +88,8 @@ class Roll:
     def evict(self, write: Evict) -> None:
         served = self.server.peek(PODS, write.name) if self.has(write.name) else {}
         assert self.sets.knows(self.revision), f"{write.name} comes back as it is"
-        Writer(self.server.client, NAMESPACE, lambda _kind, _version: None).carry_out(write)
+        wrote = partial(self.consistency.wrote_at, NAME)
+        Writer(self.server.client, NAMESPACE, wrote).carry_out(write)
         if served and self.sets.is_able(served) and not self.scaled:
             assert self.sets.able() >= self.replicas, f"{write.name} would have served again"
         if served and is_ready(served):

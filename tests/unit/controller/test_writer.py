@@ -70,12 +70,15 @@ def test_each_write_tells_the_version_that_the_server_names(
     patch = {"metadata": {"resourceVersion": version()}, "spec": {"selector": {"a": "c"}}}
     writer.carry_out(Patch(SERVICES, "s", patch))
     assert told[1:] == [("Service", version())]
-    # A deletion and an eviction are answered by a Status, which names none.
+    # A deletion is answered by a Status, which names none, and so is an eviction, after which the
+    # pod is asked for.
     uid = server.peek(SERVICES, "s")["metadata"]["uid"]
     writer.carry_out(Delete(SERVICES, "s", uid, version()))
     seen = server.put(PODS, pod("p"))["metadata"]
     writer.carry_out(Evict("p", seen["uid"], seen["resourceVersion"]))
-    assert told[2:] == [("Service", ""), ("Pod", "")]
+    ending = server.peek(PODS, "p")["metadata"]
+    assert "deletionTimestamp" in ending
+    assert told[2:] == [("Service", ""), ("Pod", ending["resourceVersion"])]
 
 
 @pytest.mark.parametrize(
@@ -129,14 +132,21 @@ def test_an_eviction_is_looked_at_in_a_dry_run_and_then_cannot_fail_for_a_change
     def done(exchange: Exchange) -> None:
         exchange.answer(201, {"kind": "Status", "metadata": {}, "status": "Success"})
 
-    with ApiServer(done, done) as server:
+    def refuse(exchange: Exchange) -> None:
+        exchange.answer(403, {"kind": "Status", "reason": "Forbidden", "message": "may not"})
+
+    told: list[str] = []
+    with ApiServer(done, done, refuse) as server:
         client = Client(server.config(), clock=InstantClock())
-        Writer(client, NAMESPACE, lambda _kind, _version: None).carry_out(Evict("p", "u", "1"))
+        writer = Writer(client, NAMESPACE, lambda _kind, version: told.append(version))
+        writer.carry_out(Evict("p", "u", "1"))
         client.close()
+    *evictions, look = server.requests
     asked = [
-        (one.query, orjson.loads(one.body)["deleteOptions"]["preconditions"])
-        for one in server.requests
+        (one.query, orjson.loads(one.body)["deleteOptions"]["preconditions"]) for one in evictions
     ]
+    # It is evicted, though nobody says at which version.
+    assert (look.method, look.query["fieldSelector"], told) == ("GET", "metadata.name=p", [""])
     assert asked == [
         ({"dryRun": "All"}, {"uid": "u", "resourceVersion": "1"}),
         ({}, {"uid": "u"}),
