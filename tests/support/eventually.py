@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 def eventually(
-    probe: Callable[[], T], *, within: float = 10.0, what: str = "", every: float = 0.01
+    probe: Callable[[], T], *, within: float = 30.0, what: str = "", every: float = 0.01
 ) -> T:
     """Return the first truthy answer of `probe`; fail with its last one after `within` seconds.
 
@@ -23,7 +23,7 @@ def eventually(
 
 
 def none_left(
-    find: Callable[[], Sized], *, within: float = 10.0, what: str = "", every: float = 0.01
+    find: Callable[[], Sized], *, within: float = 30.0, what: str = "", every: float = 0.01
 ) -> None:
     """Return once `find` finds nothing; fail with what it found last after `within` seconds."""
     found: Sized = ()
