@@ -26,14 +26,7 @@ def none_left(
     find: Callable[[], Sized], *, within: float = 30.0, what: str = "", every: float = 0.01
 ) -> None:
     """Return once `find` finds nothing; fail with what it found last after `within` seconds."""
-    found: Sized = ()
-
-    def gone() -> bool:
-        nonlocal found
-        found = find()
-        return not found
-
-    try:
-        eventually(gone, within=within, every=every)
-    except AssertionError as error:
-        raise AssertionError(f"not within {within} s: {what or find}: {found!r}") from error
+    deadline = time.monotonic() + within
+    while found := find():
+        assert time.monotonic() < deadline, f"not within {within} s: {what or find}: {found!r}"
+        threading.Event().wait(every)

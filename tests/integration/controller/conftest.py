@@ -2,6 +2,7 @@
 
 import base64
 import random
+import shlex
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -101,6 +102,17 @@ class Storages:
             what=f"{type_} of {name} to be {reason}: {self.get(name).get('status')}",
         )
         return self.get(name)
+
+    def await_way_out(self, name: str, what: str) -> list[str]:
+        """Wait until a deletion tells how to leave `what` behind; return kubectl's arguments."""
+
+        def words() -> list[str]:
+            message: str = self.condition(name, "Degraded").get("message", "")
+            return shlex.split(message.partition(f"leave the {what} behind: ")[2])
+
+        program, *arguments = eventually(words, within=60)
+        assert program == "kubectl"
+        return arguments
 
     def events(self, name: str) -> list[tuple[str, str]]:
         """The type and reason of all events about this storage, in order."""

@@ -2,7 +2,6 @@
 
 import json
 import random
-import shlex
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -139,19 +138,13 @@ def test_a_core_that_is_away_is_told_and_the_way_out_leaves_all_keys(
     core.stop()
     control_plane.kubectl("delete", "es/going", "--wait=false")
 
-    def way_out() -> str:
-        message: str = storages.condition("going", "Degraded").get("message", "")
-        return message.partition("leave the keys behind: ")[2]
-
-    eventually(lambda: way_out() != "", within=60)
+    way_out = storages.await_way_out("going", "keys")
     since = storages.get("going")["metadata"]["deletionTimestamp"]
     assert f"deleted since {since}" in storages.condition("going", "Degraded")["message"]
     # Others go on meanwhile.
     storages.create("staying", replicas=1)
     storages.await_condition("staying", "Deployed", "EtcdProxyDeployed")
-    words = shlex.split(way_out())
-    assert words.pop(0) == "kubectl"
-    control_plane.kubectl(*words)
+    control_plane.kubectl(*way_out)
     assert storages.get("going")["metadata"]["finalizers"] == ["example.org/theirs"]
     core.start()
     assert keys_of(core) == {*NEIGHBOURS, *MINE}

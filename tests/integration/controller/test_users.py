@@ -186,14 +186,8 @@ def test_the_way_out_of_a_deletion_takes_off_our_finalizer_alone(
         core.stop()
         control_plane.kubectl("delete", "es/going", "--wait=false")
 
-        def way_out() -> str:
-            message: str = storages.condition("going", "Degraded").get("message", "")
-            return message.partition("leave the user behind: ")[2]
-
-        eventually(lambda: way_out() != "", within=60)
-        words = shlex.split(way_out())
-        assert words.pop(0) == "kubectl"
-        control_plane.kubectl(*words)
+        way_out = storages.await_way_out("going", "user")
+        control_plane.kubectl(*way_out)
         assert storages.get("going")["metadata"]["finalizers"] == ["example.org/theirs"]
 
 
