@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from hack.chaos.edits import CONSUMERS, NAMESPACE, Editor
-from hack.chaos.run import CORE, Terms, make_ready
+from hack.chaos.picture import Picture
+from hack.chaos.run import CORE, SETTLED, ChaosError, Terms, make_ready
 from hack.cluster import binaries, components
 from hack.cluster.controlplane import ControlPlane
 from hack.program import Program, install
@@ -62,6 +63,7 @@ class Churn:
 
     def _edit(self, editor: Editor, program: Program) -> list[Sample]:
         editor.create_all()
+        self._settle(editor, program)
         began, edits = time.monotonic(), 0
         samples: list[Sample] = []
         while len(samples) <= SAMPLES:
@@ -76,6 +78,16 @@ class Churn:
             make_ready(editor.api)
             threading.Event().wait(_PAUSE)
         return samples
+
+    def _settle(self, editor: Editor, program: Program) -> None:
+        """Wait until all storages are deployed: pools and threads that last are there by then."""
+        deadline = time.monotonic() + SETTLED
+        while wrong := Picture.read(editor.api).faults(editor.wanted):
+            program.process.check()
+            if time.monotonic() > deadline:
+                raise ChaosError(f"before any edit: {wrong}")
+            make_ready(editor.api)
+            threading.Event().wait(_PAUSE)
 
 
 def sampled(pid: int, seconds: float, edits: int) -> Sample:

@@ -46,5 +46,5 @@ def test_churn_is_sampled(folder: Path) -> None:
     # One at least between each two, however slow the machine is.
     assert all(sample.edits >= number for number, sample in enumerate(samples))
     assert all(sample.memory > 0 and sample.threads > 1 for sample in samples)
-    # Pools begin with the first certificate; all else would grow with every edit.
-    assert samples[-1].threads < samples[0].threads + 30
+    # What lasts is there before the first edit; what is left behind would grow with each.
+    assert samples[-1].threads < samples[0].threads + 10

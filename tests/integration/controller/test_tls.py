@@ -250,8 +250,8 @@ def test_a_lost_authority_comes_back_by_itself_and_restarts_what_is_listed_once(
         eventually(lambda: restarted_for() == signer())
         assert lives.read(name).leaves == old.leaves
         assert signer() != f"{old.signer.serial_number:x}"
-        lives.patch(name, rotating("now"))
         lost = signer()
+        lives.patch(name, rotating("now"))
         eventually(lambda: restarted_for() == signer() != lost)
         generation = lives.api.get(DEPLOYMENTS, "reads-it-at-start", consumer)["metadata"]
     with run_controller():
