@@ -8,8 +8,10 @@ from typing import Any, Final, Self
 
 from controller.api.conditions import find_condition
 from controller.dataplane.interface import REVISION_LABEL
+from controller.dataplane.names import serving_secret
 from controller.dataplane.rolling import is_ready, is_terminating
 from controller.ownership import STORAGE_LABEL
+from controller.pki.trustsecret import authority_secret
 from controller.resources import (
     CONFIG_MAPS,
     DISRUPTION_BUDGETS,
@@ -101,15 +103,16 @@ class Picture:
         """Return what is to be the same after every run with the same storages, by object.
 
         That is every object without what chance and time have put into it, the conditions of each
-        storage without words and times, and the number of its pods. A consumer's object counts
-        while it is listed: it stays when it is no more, and is nobody's from then on.
+        storage without words and times, and the number of its pods. Certificates count while the
+        storage has TLS: a consumer's object stays when it is listed no more, and is nobody's from
+        then on, and the storage's own Secrets wait for it to have TLS again.
         """
-        listed = {ref["name"] for storage in self.storages for ref in _listed(storage)}
+        certificates = {name for storage in self.storages for name in _certificates(storage)}
         found = {
             f"{kind} {obj['metadata']['namespace']}/{obj['metadata']['name']}": _text(obj)
             for kind, objects in self.objects.items()
             for obj in objects
-            if _is_own(obj) or obj["metadata"]["name"] in listed
+            if obj["metadata"]["name"] in certificates or (_is_own(obj) and kind != SECRETS.kind)
         }
         for storage in self.storages:
             name: str = storage["metadata"]["name"]
@@ -150,9 +153,13 @@ def _conditions(storage: Json) -> list[Json]:
     return conditions
 
 
-def _listed(storage: Json) -> Iterator[Json]:
-    for field in ("caCertConfigMap", "clientCertSecret"):
-        yield from storage["spec"].get(field, ())
+def _certificates(storage: Json) -> Iterator[str]:
+    """Yield the names of all objects with certificates that the storage has."""
+    lists = (storage["spec"].get(field, ()) for field in ("caCertConfigMap", "clientCertSecret"))
+    consumers = [ref["name"] for refs in lists for ref in refs]
+    if consumers:
+        name = storage["metadata"]["name"]
+        yield from (*consumers, authority_secret(name), serving_secret(name))
 
 
 def _is_own(obj: Json) -> bool:

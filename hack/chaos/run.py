@@ -164,9 +164,19 @@ class Chaos:
                     self._look(editor.api, programs)
                 self._befall(incident, proxy, programs)
             faults.odds = 0.0
+            self._forget_faults()
             began = time.monotonic()
             wrong = self._settle(editor, programs)
             return Counter(planned), time.monotonic() - began, wrong
+
+    def _forget_faults(self) -> None:
+        """Start the controller manager anew: it is not what is tried here.
+
+        What failed while the server was away it tries again later each time, up to 1,000 s: an
+        owner that its garbage collector could not see, a ReplicaSet that it could not read back.
+        """
+        self._plane.controller_manager.stop(grace=0)
+        self._plane.controller_manager.start()
 
     def _program(self, name: str, proxy: FaultProxy) -> Program:
         flags = (f"--kubeconfig={proxy.kubeconfig}", f"--etcd-core-url={CORE}", *_ELECTION)
@@ -220,7 +230,7 @@ class Chaos:
         deadline = time.monotonic() + SETTLED
         while left := Picture.read(editor.api).leftovers:
             if time.monotonic() > deadline:
-                raise ChaosError(f"not collected, though its storage is gone: {left}")
+                raise ChaosError(f"not collected after the storages were deleted: {left}")
             threading.Event().wait(_LOOK)
 
     def _calm(self, editor: Editor) -> dict[str, str]:

@@ -41,6 +41,10 @@ def service(selector: str = "x", uid: str = "1", token: str = "0" * 32) -> dict[
     return {"metadata": {**metadata, "annotations": annotations}, "spec": spec}
 
 
+def secret(name: str, namespace: str = NAMESPACE) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": namespace, "labels": LABELS}}
+
+
 def picture(*storages: Any, objects: Any = (), pods: Any = None) -> Picture:
     return Picture(storages or (storage(),), {"Service": objects}, pods or (pod(),))
 
@@ -82,3 +86,15 @@ def test_chance_and_time_make_no_difference_and_all_else_does() -> None:
     assert lost.endswith("nothing")
     (less,) = differences(one, picture(objects=(service(),), pods=(pod(), pod())).essence())
     assert "2 pods" in less
+
+
+def test_certificates_count_while_there_is_tls() -> None:
+    there = {"Secret": (secret("etcd-ca-a"), secret("etcd-serving-a"), secret("x", "consumers"))}
+    tls = storage()
+    tls["spec"]["clientCertSecret"] = [{"namespace": "consumers", "name": "x"}]
+    with_tls, without = (Picture((one,), there, (pod(),)).essence() for one in (tls, storage()))
+    assert with_tls.keys() - without.keys() == {
+        f"Secret {NAMESPACE}/etcd-ca-a",
+        f"Secret {NAMESPACE}/etcd-serving-a",
+        "Secret consumers/x",
+    }
