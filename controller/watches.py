@@ -31,6 +31,7 @@ from controller.resources import (
     SECRETS,
     SERVICES,
 )
+from controller.sharing import Sharing
 from controller.transforms import slim_pod, slim_replica_set
 from informers import (
     Lister,
@@ -39,6 +40,7 @@ from informers import (
     SharedIndexInformer,
     SharedInformerFactory,
 )
+from informers.events import Transform, drop_managed_fields
 from informers.store import Object
 from workqueue import Queue
 
@@ -112,11 +114,13 @@ class Watches:
             matters=beyond_status,
         )
         owned = {kind: self._follow_by_name(kind) for kind in OF_EVERY_STORAGE}
-        owned[REPLICA_SETS].set_transform(slim_replica_set)
         owned[SECRETS] = self._follow_by_name(SECRETS, selectors=_OURS)
         self._written = {ETCD_STORAGES: storages, **owned}
         pods = self._follow(PODS, by_label, selectors=_OURS, indexers={STORAGE_INDEX: by_label})
-        pods.set_transform(slim_pod)
+        for informer in (storages, owned[NETWORK_POLICIES]):
+            informer.set_transform(_sharing(drop_managed_fields))
+        owned[REPLICA_SETS].set_transform(_sharing(slim_replica_set))
+        pods.set_transform(_sharing(slim_pod))
         return Listers(
             storages=_lister(storages),
             owned={kind: _lister(informer) for kind, informer in owned.items()},
@@ -171,3 +175,9 @@ class Watches:
 
 def _lister(informer: SharedIndexInformer) -> Lister:
     return Lister(informer.store, informer.resource)
+
+
+def _sharing(transform: Transform) -> Transform:
+    """Return the transform for one informer whose objects have much in common."""
+    sharing = Sharing()
+    return lambda obj: sharing.share(transform(obj))

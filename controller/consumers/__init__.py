@@ -6,6 +6,7 @@ server-side apply, which also tells whose each field is, and nothing is watched.
 
 from controller.consumers.consumer import Consumer, Content, Delivery, Signed, dump, load
 from controller.consumers.delivery import Consumers, Outcome, Report
+from controller.consumers.looks import Looks
 from controller.consumers.restarts import Restarts
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Consumers",
     "Content",
     "Delivery",
+    "Looks",
     "Outcome",
     "Report",
     "Restarts",

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from math import inf
 from typing import Final
 
 import structlog
@@ -15,7 +16,14 @@ import structlog
 from controller.api.conditions import Problem
 from controller.api.storage import StorageReference
 from controller.changes import wrote
-from controller.consumers.consumer import NAMESPACES, Consumer, Delivery, Signed, manager
+from controller.consumers.consumer import (
+    NAMESPACES,
+    Consumer,
+    Content,
+    Delivery,
+    Signed,
+    manager,
+)
 from controller.consumers.decide import (
     Apply,
     Decision,
@@ -38,6 +46,7 @@ from controller.consumers.refusals import (
 from controller.secretrefusals import in_own_words
 from informers import APPLY_PATCH, ApiError, Client, ConnectionFailed
 from informers.errors import is_conflict, is_not_found
+from informers.store import resource_version
 from workqueue import Clock
 
 DELIVERY_PENDING: Final = "DeliveryPending"
@@ -97,17 +106,29 @@ class _Task:
     first: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Brought:
+    """What an object holds now. `seen` is its resourceVersion, "" if there is none.
+
+    `issued` is as in `Outcome`.
+    """
+
+    content: Content | None
+    seen: str = ""
+    issued: str = ""
+
+
 class Consumers:
     """Writes objects of other namespaces, by name; thread safe as long as no two share a storage.
 
     What was found is remembered by the storage's name, so that asking again costs nothing before
-    another look is due.
+    another look is due: see `polls`.
     """
 
     def __init__(self, client: Client, *, clock: Clock, rng: random.Random) -> None:
         self._client = client
         self._clock = clock
-        self._polls = Polls[Outcome](clock, rng)
+        self.polls = Polls[Outcome](clock, rng)
 
     def deliver(self, storage: StorageReference, deliveries: Sequence[Delivery]) -> Report:
         """See to it that each consumer holds what is to be delivered to it."""
@@ -139,61 +160,61 @@ class Consumers:
         ]
         outcomes = self._turn(storage, tasks)
         done = [outcome.consumer for outcome in outcomes if outcome.problem is None]
-        self._polls.forget(storage.name, done)
+        self.polls.forget(storage.name, done)
         return self._report(storage, outcomes)
 
     def forget(self, storage: str) -> None:
         """The storage of this name is gone: remember nothing of it."""
-        self._polls.forget(storage)
+        self.polls.forget(storage)
 
     def _turn(self, storage: StorageReference, tasks: Iterable[_Task]) -> tuple[Outcome, ...]:
         deadline = self._clock.monotonic() + PATIENCE
         return tuple(self._outcome(storage, task, deadline) for task in tasks)
 
     def _report(self, storage: StorageReference, outcomes: tuple[Outcome, ...]) -> Report:
-        return report(self._polls, storage.name, outcomes)
+        return report(self.polls, storage.name, outcomes)
 
     def _outcome(self, storage: StorageReference, task: _Task, deadline: float) -> Outcome:
-        known = self._polls.fresh(storage.name, task.consumer, task.version)
+        known = self.polls.fresh(storage.name, task.consumer, task.version)
         if known is not None:
             return known
-        last = self._polls.last(storage.name, task.consumer)
+        last = self.polls.last(storage.name, task.consumer)
         if self._clock.monotonic() >= deadline:
             return pending(task.consumer, last.signed if last else None)
         return self._attend(storage, task, last)
 
     def _attend(self, storage: StorageReference, task: _Task, last: Outcome | None) -> Outcome:
         """Look at the object, write what it lacks, and remember how it stands."""
-        consumer, polls = task.consumer, self._polls
-        decision = self._bring(storage, task)
-        if isinstance(decision, Refuse):
-            outcome = Outcome(consumer, last.signed if last else None, decision.problem)
+        consumer, polls = task.consumer, self.polls
+        brought = self._bring(storage, task)
+        if isinstance(brought, Refuse):
+            outcome = Outcome(consumer, last.signed if last else None, brought.problem)
             if last is None or last.problem != outcome.problem:
-                _log.debug("not_delivered", consumer=str(consumer), why=decision.problem.message)
+                _log.debug("not_delivered", consumer=str(consumer), why=brought.problem.message)
             polls.bad(storage.name, consumer, task.version, outcome)
             return outcome
-        content = decision.content
+        content = brought.content
         outcome = Outcome(consumer, content.signed if content else None)
-        until = max(SOON, content.again) if content else float("inf")
-        polls.good(storage.name, consumer, task.version, outcome, until=until)
-        if isinstance(decision, Keep) or content is None:
-            return outcome
-        return replace(outcome, issued=content.issued)
+        until = max(SOON, content.again) if content else inf
+        polls.good(storage.name, consumer, task.version, outcome, until=until, seen=brought.seen)
+        return replace(outcome, issued=brought.issued)
 
-    def _bring(self, storage: StorageReference, task: _Task) -> Decision:
+    def _bring(self, storage: StorageReference, task: _Task) -> _Brought | Refuse:
         looks = (*((False,) if task.first else ()), *(True,) * _TRIES)
-        decisions = (self._once(storage, task, look=look) for look in looks)
-        decision = next((decision for decision in decisions if decision), None)
-        if decision is None:
+        turns = (self._once(storage, task, look=look) for look in looks)
+        ended = next((ended for ended in turns if ended), None)
+        if ended is None:
             message = f"{task.consumer} changes whenever it is to be written"
             return Refuse(Problem(DELIVERY_FAILED, message, passes=True))
-        if not task.note or not isinstance(decision, Refuse):
-            return decision
+        if not task.note or not isinstance(ended, Refuse):
+            return ended
         # With its namespace a consumer went away by itself.
-        gone = decision.problem.reason == NAMESPACE_MISSING
-        return Keep(None) if gone else Refuse(in_withdrawal(decision.problem, task.note))
+        gone = ended.problem.reason == NAMESPACE_MISSING
+        return _Brought(None) if gone else Refuse(in_withdrawal(ended.problem, task.note))
 
-    def _once(self, storage: StorageReference, task: _Task, *, look: bool) -> Decision | None:
+    def _once(
+        self, storage: StorageReference, task: _Task, *, look: bool
+    ) -> _Brought | Refuse | None:
         """Decide on what is there and carry it out; None if it has changed meanwhile.
 
         Without a `look` it is taken to be nothing.
@@ -203,14 +224,10 @@ class Consumers:
             present = self._get(consumer) if look else None
         except (ApiError, ConnectionFailed) as error:
             return Refuse(self._problem(error, consumer, "get"))
-        try:
-            decision = task.decide(present)
-        except Exception as error:  # noqa: BLE001 - see below
-            # Whatever somebody has put there, the others get theirs. Only its kind is told: the
-            # rest may quote what was read.
-            message = f"{consumer}: cannot be made sense of ({type(error).__name__}): delete it"
-            return Refuse(Problem(DELIVERY_FAILED, message))
-        if not isinstance(decision, Apply):
+        decision = _decided(task, present)
+        if isinstance(decision, Keep):
+            return _Brought(decision.content, resource_version(present or {}))
+        if isinstance(decision, Refuse):
             return decision
         try:
             stored = self._apply(storage, consumer, decision.body)
@@ -221,10 +238,16 @@ class Consumers:
                 return None
             verb = "create" if present is None else "patch"
             return Refuse(self._problem(error, consumer, verb))
-        why = decision.content.issued if decision.content else "withdrawn"
+        return self._applied(decision, stored, consumer)
+
+    def _applied(self, decision: Apply, stored: Json, consumer: Consumer) -> _Brought | Refuse:
+        """Tell of a write, and see what the server has made of it."""
+        content = decision.content
+        why = content.issued if content else "withdrawn"
         wrote("apply", consumer.kind, f"{consumer.namespace}/{consumer.name}", why)
-        problem = changed_on_the_way(stored, decision.body, consumer)
-        return Refuse(problem) if problem else decision
+        if problem := changed_on_the_way(stored, decision.body, consumer):
+            return Refuse(problem)
+        return _Brought(content, resource_version(stored), content.issued if content else "")
 
     def _get(self, consumer: Consumer) -> Json | None:
         try:
@@ -266,6 +289,16 @@ class Consumers:
         except ConnectionFailed:
             return False
         return False
+
+
+def _decided(task: _Task, present: Json | None) -> Decision:
+    try:
+        return task.decide(present)
+    except Exception as error:  # noqa: BLE001 - see below
+        # Whatever somebody has put there, the others get theirs. Only its kind is told: the
+        # rest may quote what was read.
+        what = f"cannot be made sense of ({type(error).__name__})"
+        return Refuse(Problem(DELIVERY_FAILED, f"{task.consumer}: {what}: delete it"))
 
 
 def pending(consumer: Consumer, signed: Signed | None) -> Outcome:

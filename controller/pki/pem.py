@@ -26,7 +26,7 @@ UNTOLD: Final = (
 )
 """What it raises for what a certificate may say that none of ours does."""
 
-REMEMBERED: Final = 512
+REMEMBERED: Final = 128
 """Entries of each kind, some kilobytes each: for bursts of looks at a few storages. For a fleet
 they would be many megabytes, and without them a look takes a millisecond or two."""
 

@@ -97,9 +97,11 @@ class Trust:
         return max((until for _, until in self.trusted_until() if now < until), default=now)
 
     def changes(self, now: datetime) -> Iterator[datetime]:
-        """Yield the moments after `now` at which bundle or chain are others by time alone."""
+        """Yield the moments after `now` at which something of this is another by time alone."""
         for former, until in self.trusted_until():
-            yield from (at for at in (until, gone(former.certificate)) if at > now)
+            made = (each for each in (former.certificate, former.cross) if each is not None)
+            begins = (each.not_valid_before_utc for each in made)
+            yield from (at for at in (until, gone(former.certificate), *begins) if at > now)
 
     def issuer_of(self, leaf: x509.Certificate) -> x509.Certificate | None:
         """Return who of these has signed the leaf."""

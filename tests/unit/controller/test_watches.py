@@ -29,6 +29,7 @@ from tests.support.objects import (
     desired_of,
     etcd_storage,
     pod,
+    read,
 )
 from tests.support.watchserver import WatchServer
 from workqueue import Queue, RealClock
@@ -139,3 +140,24 @@ def test_of_pods_and_replica_sets_no_more_is_kept_than_is_read(world: World) -> 
     (replica_set,) = world.watches.listers.owned[REPLICA_SETS].list(NAMESPACE)
     annotations = replica_set["spec"]["template"]["metadata"]["annotations"]
     assert any(value.startswith("sha256:") for value in annotations.values())
+
+
+def test_what_objects_have_in_common_is_kept_once_and_who_wrote_it_not_at_all(
+    world: World,
+) -> None:
+    books: dict[str, Any] = {"managedFields": [{"manager": "somebody"}]}
+    for name in ("a", "b"):
+        desired = desired_of(read(name))
+        policy = desired.objects[NETWORK_POLICIES]
+        for resource, obj in ((ETCD_STORAGES, etcd_storage(name)), (NETWORK_POLICIES, policy)):
+            world.server.put(resource, {**obj, "metadata": {**obj["metadata"], **books}})
+        world.server.put(REPLICA_SETS, desired.replica_set)
+    world.factory.start()
+    eventually(lambda: all(i.has_synced() for i in world.factory.informers()))
+    listers = world.watches.listers
+    kept = [*listers.storages.list(), *listers.owned[NETWORK_POLICIES].list(NAMESPACE)]
+    assert len(kept) == 4
+    assert not any("managedFields" in obj["metadata"] for obj in kept)
+    one, other = listers.owned[REPLICA_SETS].list(NAMESPACE)
+    first, second = (rs["spec"]["template"]["spec"]["containers"][0] for rs in (one, other))
+    assert first["resources"] is second["resources"]

@@ -121,3 +121,50 @@ def test_what_is_forgotten_leaves_nothing_behind() -> None:
     assert world.polls._records == {}
     world.polls.bad("a", PAIR, "v", "failed")
     assert world.again() <= FIRST_RETRY
+
+
+def test_a_find_in_a_known_version_comes_back_by_a_look_alone() -> None:
+    world = World()
+    world.polls.good("a", PAIR, "v", "found", seen="7")
+    assert world.again() == math.inf
+    (due,) = world.polls.due(POLL * (1 + JITTER))
+    assert (due.storage, due.consumer, due.record.seen) == ("a", PAIR, "7")
+    world.clock.step(POLL * (1 + JITTER))
+    assert not world.holds()
+    world.polls.confirm(due)
+    assert world.holds()
+    assert world.polls.due(POLL * (1 - JITTER)) == []
+    assert len(world.polls.due(POLL * (1 + JITTER) + 1)) == 1
+
+
+def test_a_find_that_is_in_doubt_holds_no_longer_and_is_looked_at_no_more() -> None:
+    world = World()
+    world.polls.good("a", PAIR, "v", "found", seen="7")
+    (due,) = world.polls.due(math.inf)
+    assert world.polls.doubt(due)
+    assert not world.holds()
+    assert (world.again(), world.polls.due(math.inf)) == (0, [])
+    assert world.polls.last("a", PAIR) == "found"
+
+
+def test_a_look_at_what_was_found_anew_meanwhile_counts_for_nothing() -> None:
+    world = World()
+    world.polls.good("a", PAIR, "v", "found", seen="7")
+    (due,) = world.polls.due(math.inf)
+    world.polls.good("a", PAIR, "v", "found", until=5, seen="8")
+    assert not world.polls.doubt(due)
+    world.polls.confirm(due)
+    assert [each.record.seen for each in world.polls.due(math.inf)] == ["8"]
+    assert world.again() == 5
+    world.polls.forget("a")
+    world.polls.confirm(due)
+    assert world.polls.due(math.inf) == []
+
+
+def test_those_that_are_due_longest_come_first() -> None:
+    world = World()
+    for name in "abcdef":
+        world.polls.good(name, PAIR, "v", "found", seen="7")
+    world.polls.bad("g", PAIR, "v", "failed")
+    looks = [due.record.look for due in world.polls.due(math.inf)]
+    assert (len(looks), looks) == (6, sorted(looks))

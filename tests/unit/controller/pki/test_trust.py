@@ -169,6 +169,15 @@ def test_what_was_lost_before_and_what_is_cut_off_each_have_their_own_end() -> N
     assert len(more.trusted(NOW + HOUR)) == MAX_FORMERS + 2
 
 
+def test_a_way_that_begins_in_the_future_is_a_change_to_come() -> None:
+    trust, _ = rotated(TERMS, NOW, HOUR)
+    (cross,) = crosses(trust)
+    begins, earlier = cross.not_valid_before_utc, NOW - 100 * HOUR
+    assert trust.linked(begins - MOMENT) == ()
+    assert len(trust.linked(begins)) == 1
+    assert begins in [*trust.changes(earlier)]
+
+
 def test_by_a_clock_that_is_ahead_nothing_ends_sooner_than_by_the_right_one() -> None:
     trust, _ = settled(TERMS, NOW)
     late = trust.signer.certificate.not_valid_after_utc + 2 * SLACK
