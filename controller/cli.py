@@ -25,6 +25,7 @@ from controller.leaderelection import (
 )
 from controller.log import configure_logging
 from controller.options import CALL_TIMEOUT, PROGRAM, Options, parse_options, version
+from controller.program import INSPECTIONS
 from informers import (
     Client,
     ClusterConfig,
@@ -36,9 +37,6 @@ from informers import (
 )
 from informers.rest.metrics import PrometheusClientMetrics, PrometheusClientMetricsProvider
 from workqueue import RealClock
-
-INSPECTIONS: Final = ("status", "doctor")
-"""What may stand in front of the flags."""
 
 _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -78,9 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     client = Client(
         config,
         clock=clock,
-        # Each informer's watch has a connection of its own. These are one for each worker and
-        # one for the sender of events.
-        pool_size=options.workers + 1,
+        # Each informer's watch has a connection of its own. These are one for each worker, one
+        # for the sender of events and one for who looks at consumers' objects.
+        pool_size=options.workers + 2,
         timeout=CALL_TIMEOUT,
         user_agent=user_agent(PROGRAM, version()),
         throttle=_throttle(options, clock),

@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 
 from controller.certifier import Certifier
 from controller.consistency import ConsistencyStore
-from controller.consumers import Consumers, Restarts
+from controller.consumers import Consumers, Looks, Restarts
 from controller.core import Access, Listeners, UserKeeper
 from controller.core.keeper import Closable
 from controller.coreusers import CoreUsers, connect, core_access
@@ -90,14 +90,7 @@ class EtcdStorageController:
         """Held while the work begins, which may be just when it has to end."""
         self._access_lock = threading.Lock()
         """Held from the look into the caches until the keeper has been told of it."""
-        # Nothing that all storages share, as controller-runtime has it with priorities: the
-        # retries of many would hold up those of one with something new to do.
-        self._queue: RateLimitingQueue[str] = RateLimitingQueue(
-            ItemExponentialFailureRateLimiter(0.005, 1000.0),
-            _QUEUE,
-            clock=clock,
-            metrics=PrometheusMetricsProvider(registry),
-        )
+        self._queue = _make_queue(clock, registry)
         self._factory = SharedInformerFactory(client, clock, rng, on_failure=self._informer_died)
         InformerCollector(registry, {PROGRAM: self._factory})
         metrics = CertificateMetrics(now)
@@ -116,6 +109,8 @@ class EtcdStorageController:
         self._watchdog = Watchdog(consistency, watches.written, clock)
         self._rollouts = Rollouts(options.max_concurrent_rollouts, clock, self._queue.add)
         self._served = ServedCertificates(self._queue.add, rng, clock=clock)
+        self._consumers = Consumers(client, clock=clock, rng=rng)
+        self._looks = Looks(client, self._consumers.polls, self._queue.add, clock=clock)
         self._workers = Workers(
             self._queue,
             reconciler=self._make_reconciler(consistency, metrics, now, rng),
@@ -155,7 +150,7 @@ class EtcdStorageController:
             rollouts=self._rollouts,
             certifier=Certifier(
                 options.namespace,
-                Consumers(self._client, clock=clock, rng=rng),
+                self._consumers,
                 Restarts(self._client, clock=clock, rng=rng),
                 self._served,
             ),
@@ -221,6 +216,7 @@ class EtcdStorageController:
             self._restore_rollouts()
             self._start_keeper()
             self._served.start()
+            self._looks.start()
             self._workers.start(self._options.workers, self._stop)
 
     def _lose(self, why: str) -> None:
@@ -239,9 +235,11 @@ class EtcdStorageController:
             self._workers.join(_DRAIN)
         quiet = self._keeper.stop(_KEEPER)
         self._served.stop()
+        self._looks.stop()
         self._recorder.stop()
         # Calls that still wait for an answer are cut now; their time to finish is over.
         self._client.close()
+        self._looks.join(_RELEASE)
         if self._elector:
             quiet = self._workers.join(_RELEASE) and quiet
             self._elector.stop(release=quiet, timeout=_RELEASE)
@@ -317,3 +315,11 @@ class EtcdStorageController:
     def _unsynced_informers(self) -> str | None:
         behind = [repr(one) for one in self._factory.informers() if not one.has_synced()]
         return f"not listed yet: {', '.join(behind)}" if behind else None
+
+
+def _make_queue(clock: Clock, registry: CollectorRegistry) -> RateLimitingQueue[str]:
+    # Nothing that all storages share, as controller-runtime has it with priorities: the
+    # retries of many would hold up those of one with something new to do.
+    limiter = ItemExponentialFailureRateLimiter[str](0.005, 1000.0)
+    metrics = PrometheusMetricsProvider(registry)
+    return RateLimitingQueue(limiter, _QUEUE, clock=clock, metrics=metrics)

@@ -5,29 +5,29 @@ finalizer is put on before any of that is made; `controller.deletion` takes it o
 
 The user is ours only once the status says so, which is written after the finalizer. A finalizer
 alone came with the object, from a backup or by intent, or is what a stop of ours left: the name is
-looked at as if it were not there.
+looked at as if it were not there. Whoever keeps taking it off is in a fight with us, as about any
+field of our objects.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from controller.api.storage import CORE_FINALIZER, CORE_USER_OWNER, EtcdStorage
 from controller.changes import wrote
 from controller.consistency import ConsistencyStore
+from controller.fights import Fights
 from controller.resources import ETCD_STORAGES
 from controller.tenant import Tenant
 from informers import ApiError, Client
 from informers.store import resource_version
 
+Json = Mapping[str, Any]
+
 _OLD_CRD: Final = (
     f"the server drops status.{CORE_USER_OWNER}, as its CRD is of an older release: kubectl apply"
     " -f artifacts/etcdstorage/crd.yaml"
-)
-
-_STRIPPED: Final = (
-    f"a webhook or a policy of the cluster takes the finalizer {CORE_FINALIZER} off as it is put"
-    " on: exempt EtcdStorages from that; without it nothing in the core could go with the storage"
 )
 
 _FORBIDDEN: Final = 403
@@ -42,23 +42,25 @@ class CoreFinalizer:
     client: Client
     consistency: ConsistencyStore
 
-    def hold(self, storage: EtcdStorage, tenant: Tenant) -> bool:
+    def hold(self, storage: EtcdStorage, tenant: Tenant, fights: Fights) -> bool:
         """Let the storage wait for us before it is gone, if it has to; whether that was written.
 
         It has to be before anything is made that its end has to remove.
         """
-        if tenant.claims:
-            self._claim(self._put_on(storage))
-        elif storage.reclaims and not storage.held and tenant.problem is None:
-            self._put_on(storage)
-        else:
+        lacks = lacks_finalizer(storage, tenant)
+        if lacks and fights.may_finalize(storage):
+            storage = self._put_on(storage, fights)
+        elif lacks or not tenant.claims:
             return False
+        if tenant.claims and storage.held:
+            self._claim(storage)
         return True
 
-    def _put_on(self, storage: EtcdStorage) -> EtcdStorage:
-        if storage.held:
-            return storage
-        return self._set(storage, (*storage.finalizers, CORE_FINALIZER), "finalizer put on")
+    def _put_on(self, storage: EtcdStorage, fights: Fights) -> EtcdStorage:
+        answer = self._set(storage, (*storage.finalizers, CORE_FINALIZER), "finalizer put on")
+        fights.finalized(storage, answer)
+        there = tuple(answer["metadata"].get("finalizers") or ())
+        return replace(storage, resource_version=resource_version(answer), finalizers=there)
 
     def _claim(self, storage: EtcdStorage) -> None:
         """Make the user and role that the core has under the storage's name ours.
@@ -78,7 +80,7 @@ class CoreFinalizer:
         others = tuple(f for f in storage.finalizers if f != CORE_FINALIZER)
         self._set(storage, others, f"finalizer taken off, {why}")
 
-    def _set(self, storage: EtcdStorage, finalizers: tuple[str, ...], why: str) -> EtcdStorage:
+    def _set(self, storage: EtcdStorage, finalizers: tuple[str, ...], why: str) -> Json:
         """Give the storage these finalizers; returns it as it is then."""
         guard = {"resourceVersion": storage.resource_version, "finalizers": finalizers}
         try:
@@ -87,13 +89,15 @@ class CoreFinalizer:
             if error.code != _FORBIDDEN:
                 raise
             raise _with_remedy(error, storage) from error
-        version = resource_version(answer)
-        self.consistency.wrote_at(storage.name, ETCD_STORAGES, version)
-        kept = answer["metadata"].get("finalizers") or ()
-        if CORE_FINALIZER in finalizers and CORE_FINALIZER not in kept:
-            raise ApiError(422, "Invalid", _STRIPPED)
+        self.consistency.wrote_at(storage.name, ETCD_STORAGES, resource_version(answer))
         wrote("patch", ETCD_STORAGES.kind, storage.name, why)
-        return replace(storage, resource_version=version, finalizers=finalizers)
+        return answer
+
+
+def lacks_finalizer(storage: EtcdStorage, tenant: Tenant) -> bool:
+    """Whether the storage is to get our finalizer, and has not got it."""
+    wanted = tenant.claims or (storage.reclaims and tenant.problem is None)
+    return wanted and not storage.held
 
 
 def way_out(storage: EtcdStorage) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from controller.api.storage import EtcdStorage
 from controller.dataplane import Desired, RollingStep, rolling_step
-from controller.dataplane.rolling import pod_revision, pods_of
+from controller.dataplane.rolling import pod_revision, pods_of, same_template
 from controller.ownership import (
     Claim,
     Conflict,
@@ -301,7 +301,7 @@ def _plan_replica_set(
     actual, slim = without_contents(actual), without_contents(wanted)
     target = overlay(actual, slim)
     template = slim["spec"]["template"]
-    if pod_revision(spec["template"]) != pod_revision(template):
+    if not same_template(pod_revision(spec["template"]), pod_revision(template)):
         # Of another revision nothing is kept, or fields we no longer set would stay for ever.
         target["spec"]["template"] = template
     patch = _mend(REPLICA_SETS, actual, target, storage)

@@ -27,9 +27,10 @@ from controller.dataplane import CoreEtcd, DataPlane, Desired, Facts, core_probl
 from controller.dataplane.names import object_name, serving_secret
 from controller.dataplane.pods import drain_token
 from controller.deletion import Deletion
+from controller.edits import remarked
 from controller.events import Recorder
 from controller.fights import Fights
-from controller.finalizer import CoreFinalizer
+from controller.finalizer import CoreFinalizer, lacks_finalizer
 from controller.metrics import CertificateMetrics
 from controller.observed import (
     after_fights,
@@ -166,7 +167,8 @@ class Reconciler:
 
         with self._reporter.telling(storage, see):
             look = self._with_strays(storage, look, withdrawals, all_of_them=look_for_strays)
-            if CoreFinalizer(self.client, self.consistency).hold(storage, look.tenant):
+            finalizer = CoreFinalizer(self.client, self.consistency)
+            if finalizer.hold(storage, look.tenant, self.fights):
                 return 0.0  # What is only in the status brings nothing back.
             if look.plan.brings_to_life and not self._exists(storage, look.plan):
                 return None
@@ -195,7 +197,8 @@ class Reconciler:
         if tenant.suspended:
             plan = plan_suspension(storage, snapshot)
         secrets = self.certifier.plan(storage, snapshot, certificates, withdrawals)
-        held = self.fights.hold(storage.name, snapshot, secrets, plan)
+        lacks = lacks_finalizer(storage, tenant)
+        held = self.fights.hold(storage, snapshot, secrets, plan, finalizes=lacks)
         if secrets.is_stuck_at(serving_secret(storage.name)) or held.secrets != secrets:
             certificates = None  # What is not stored is not delivered.
         plan = held.plan
@@ -317,7 +320,7 @@ class Reconciler:
             tls=storage.tls,
             drain_token=self._drain_token(snapshot.replica_set),
         )
-        desired = self.dataplane.desired(storage, facts)
+        desired = remarked(self.dataplane.desired(storage, facts), snapshot.replica_set)
         if tenant.holds and snapshot.replica_set is not None:
             desired = held_back(desired, snapshot.replica_set)
         if tenant.secret is None:

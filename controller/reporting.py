@@ -11,12 +11,14 @@ from controller.api.conditions import find_condition
 from controller.api.storage import EtcdStorage
 from controller.changes import became, wrote
 from controller.consistency import ConsistencyStore
+from controller.discovery import NO_STATUS, OutdatedCrdError, lacks_status
 from controller.events import Recorder, transition_events
 from controller.observed import write_problem
 from controller.ownership import merge_patch
 from controller.resources import ETCD_STORAGES
 from controller.status import DEGRADED, Observed, desired_status, overdue_at
 from informers import ApiError, Client, ConnectionFailed
+from informers.errors import is_not_found
 from informers.store import resource_version
 
 _TOO_LARGE: Final = "request is too large"
@@ -69,6 +71,9 @@ class Reporter:
         except ApiError as error:
             if error.reason == "Invalid" or _TOO_LARGE in error.message:
                 self._tell_refusal(storage, error)
+            # By the same words the server says that the storage is gone.
+            if is_not_found(error) and lacks_status(self.client):
+                raise OutdatedCrdError(error.code, error.reason, NO_STATUS) from error
             raise
         self.consistency.wrote_at(storage.name, ETCD_STORAGES, resource_version(answer))
         wrote("patch", f"{ETCD_STORAGES.kind}/status", storage.name)

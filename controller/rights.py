@@ -1,4 +1,4 @@
-"""Rights that the controller lacks: named as a Role has them, once each, whoever is in need."""
+"""What the controller lacks, named once, whoever is in need: a right, as a Role has it, a CRD."""
 
 import re
 import threading
@@ -6,6 +6,7 @@ from typing import Final
 
 import structlog
 
+from controller.discovery import OutdatedCrdError
 from controller.resources import ETCD_STORAGES
 from informers import ApiError
 
@@ -40,19 +41,25 @@ class MissingRights:
     def name(self, error: Exception) -> bool:
         """Log the right that is missing, if that is the error and nobody has yet.
 
-        Returns whether it is one.
+        Returns whether it is one. Where the CRD is too old for a status, that is named.
         """
+        if isinstance(error, OutdatedCrdError):
+            self._once("crd_outdated", error=error.message)
+            return True
         if not isinstance(error, ApiError) or error.code != _FORBIDDEN:
             return False
         right = _right(error.message)
         if not right:
             return False
-        with self._lock:
-            known = frozenset(right.items()) in self._named
-            self._named.add(frozenset(right.items()))
-        if not known:
-            _log.warning("right_missing", **right)
+        self._once("right_missing", **right)
         return True
+
+    def _once(self, event: str, **what: str) -> None:
+        with self._lock:
+            known = frozenset(what.items()) in self._named
+            self._named.add(frozenset(what.items()))
+        if not known:
+            _log.warning(event, **what)
 
 
 def _right(refusal: str) -> dict[str, str]:

@@ -12,7 +12,7 @@ from controller import podstate
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage
 from controller.dataplane import Desired
-from controller.dataplane.rolling import Json, Stage, pod_revision, pods_of, stage
+from controller.dataplane.rolling import Json, Stage, is_edited, pod_revision, pods_of, stage
 from controller.ownership import Claim, claim
 from controller.plan import Evict, Plan, Snapshot, plan_storage
 from controller.rollouts import LOOK, Rollouts
@@ -67,7 +67,12 @@ def take_turn(
 ) -> Turn:
     """Ask for a slot if the storage needs one for `desired`."""
     replica_set = snapshot.replica_set
-    if replica_set is None or not can_roll(replica_set, desired, storage):
+    if (
+        replica_set is None
+        or not can_roll(replica_set, desired, storage)
+        # Restored without a slot: the roll comes after that.
+        or is_edited(replica_set, desired.revision)
+    ):
         rollouts.leave(storage.name)
         return Turn(Stage.NOTHING, allowed=True, desired=desired)
     pods = pods_of(replica_set, snapshot.pods)

@@ -10,7 +10,8 @@ from informers import Resource
 Json = dict[str, Any]
 
 REVISION_LABEL: Final = "etcd.xmudrii.com/revision"
-"""On pods and their template: the hash of the template we wanted, never of the defaulted one."""
+"""On pods and their template: the hash of the template we wanted, never of the defaulted one, and
+after a point what tells one that had to be restored from all before it."""
 
 ISOLATION_LABEL: Final = "etcd.xmudrii.com/isolation"
 """On pods and their template: who keeps their tenant from the others' data."""

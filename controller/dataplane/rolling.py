@@ -13,6 +13,9 @@ only while `replicas` others do:
    starts one new pod more than asked for, and one of the new ones goes again at its end. To ask
    for less before the last eviction would let the ReplicaSet controller choose the pod.
 
+Before all that a template that was edited is restored, see `controller.edits`: nothing is rolled
+by one that does not hold.
+
 A new pod that does not get ready therefore stops the roll, whatever becomes of the old ones. They
 may be unready for a moment only, as all pods are while the core restarts, and what would take
 their place is not known to work.
@@ -67,6 +70,9 @@ def rolling_step(
     alive = sorted(_alive(pods), key=_name)
     if replica_set is None:
         return RollingStep(replicas)
+    if is_edited(replica_set, revision):
+        asked = replica_set["spec"].get("replicas")
+        return RollingStep(replicas + 1 if asked == replicas + 1 else replicas)
     if all(pod_revision(pod) == revision for pod in alive):
         return RollingStep(_surge_taken_back(replica_set, alive, replicas))
     surge = replicas + 1
@@ -122,6 +128,17 @@ def pod_revision(pod: Json) -> str | None:
     """Return the revision a pod was made from; None for one that is older than revisions."""
     revision: str | None = (pod["metadata"].get("labels") or {}).get(REVISION_LABEL)
     return revision
+
+
+def same_template(revision: str | None, other: str | None) -> bool:
+    """Whether pods of both are to be made of the same: a restored template adds to its hash."""
+    return (revision or "").partition(".")[0] == (other or "").partition(".")[0]
+
+
+def is_edited(replica_set: Json, revision: str) -> bool:
+    """Whether the template, now to be of `revision`, was edited after it had been given it."""
+    there = pod_revision(replica_set["spec"]["template"])
+    return there != revision and same_template(there, revision)
 
 
 def is_ready(pod: Json) -> bool:

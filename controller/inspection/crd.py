@@ -34,6 +34,10 @@ FIELDS: Final[Mapping[str, frozenset[str]]] = {
 }  # fmt: skip
 """Of the schema in artifacts/etcdstorage/crd.yaml: what another lacks the server drops unsaid."""
 
+_NO_STATUS: Final = (
+    f"{NAME} is of an older release and has no status subresource, so the controller can write no"
+    " status"
+)
 _APPLY: Final = "kubectl apply -f artifacts/etcdstorage/crd.yaml"
 
 
@@ -45,7 +49,9 @@ def findings(crd: Json | Unread | None) -> Iterator[Finding]:
         yield Finding(Level.FAIL, CHECK, f"{NAME} is not installed", _APPLY)
     elif problem := _broken(crd):
         yield problem
-    elif lacking := _lacking(_version(crd)):
+    elif (version := _version(crd)) and "status" not in (version.get("subresources") or {}):
+        yield Finding(Level.FAIL, CHECK, _NO_STATUS, _APPLY)
+    elif lacking := _lacking(version):
         what = f"{NAME} is of another release: it lacks {', '.join(lacking)}"
         yield Finding(Level.FAIL, CHECK, what, _APPLY)
     else:
@@ -77,7 +83,7 @@ def _lacking(version: Json | None) -> list[str]:
     if version is None:
         return [f"version {ETCD_STORAGES.version}"]
     subresources = version.get("subresources") or {}
-    lacking = [f"subresource {name}" for name in ("status", "scale") if name not in subresources]
+    lacking = [] if "scale" in subresources else ["subresource scale"]
     schema = (version.get("schema") or {}).get("openAPIV3Schema") or {}
     for part, wanted in FIELDS.items():
         found = (schema.get("properties") or {}).get(part) or {}

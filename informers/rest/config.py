@@ -172,7 +172,7 @@ class ClusterConfig:
         configuration = self._settings.configuration
         try:
             found = configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-        except (ConfigException, OSError) as error:
+        except (ConfigError, ConfigException, OSError) as error:
             self._refresh_trouble.tell(one_line(error))
             return configuration.api_key.get("BearerToken")
         self._refresh_trouble.tell(None)

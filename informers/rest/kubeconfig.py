@@ -15,9 +15,10 @@ from urllib.parse import quote
 import yaml
 from kubernetes.client import Configuration
 from kubernetes.config import ConfigException
-from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
+from kubernetes.config.kube_config import KubeConfigMerger
 
 from informers.errors import ConfigError, one_line
+from informers.rest.execplugin import PluginLoader
 from informers.rest.tokenfile import TokenFile
 
 Headers = tuple[tuple[str, str], ...]
@@ -103,7 +104,7 @@ def _mistakes_told() -> Iterator[None]:
 
 
 def _configuration(merged: Any) -> Configuration:
-    loader = KubeConfigLoader(config_dict=merged)  # type: ignore[no-untyped-call]
+    loader = PluginLoader(config_dict=merged)  # type: ignore[no-untyped-call]
     configuration = Configuration()
     configuration.host = ""
     loader.load_and_set(configuration)  # type: ignore[no-untyped-call]
@@ -111,18 +112,9 @@ def _configuration(merged: Any) -> Configuration:
         raise ConfigError(f"the cluster of context {merged['current-context']} has no server")
     if _named(merged, "clusters", "cluster").get("proxy-url"):
         configuration.no_proxy = None
-    _require_plugin_answer(merged, configuration)
     if not str(configuration.api_key.get("BearerToken", "")).strip().isprintable():
         raise ConfigError("the token has a line break in it")
     return configuration
-
-
-def _require_plugin_answer(merged: Any, configuration: Configuration) -> None:
-    """The package logs a failed exec plugin and goes on without credentials; we do not."""
-    plugin = _user(merged).get("exec")
-    if plugin and not configuration.api_key and not configuration.cert_file:
-        # Its arguments may hold a secret.
-        raise ConfigError(f"the exec plugin gave no credentials: {plugin['command']}")
 
 
 def _user(merged: Any) -> Mapping[str, Any]:

@@ -2,19 +2,23 @@
 
 The plan and its step run on pictures that are behind the truth by any number of changes; the
 ReplicaSet controller and the kubelet make their moves at any moment; the controller is stopped
-between any two writes; revisions and numbers change in the middle.
+between any two writes; revisions and numbers change in the middle, and somebody edits the template
+under its revision.
 """
 
 import random
 from contextlib import suppress
 from functools import partial
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.consistency import CacheBehind, ConsistencyStore
-from controller.dataplane.rolling import is_ready, pod_revision
+from controller.dataplane.rolling import is_ready, pod_revision, same_template
+from controller.edits import remarked
+from controller.ownership import overlay
 from controller.plan import Create, Delete, Evict, Patch, Plan, Write, plan_storage
 from controller.resources import PODS, REPLICA_SETS, SERVICES
 from controller.writer import Writer, is_stale
@@ -23,6 +27,8 @@ from tests.support.clock import FakeClock
 from tests.support.memoryserver import MemoryServer
 from tests.support.objects import NAME, NAMESPACE, desired_of, read
 from tests.support.replicasets import ReplicaSets
+
+Json = dict[str, Any]
 
 RS, SERVICE = "etcd-rs-etcd-name", "etcd-etcd-name"
 
@@ -54,8 +60,18 @@ class Roll:
 
     def plan(self) -> Plan:
         storage = read(replicas=self.replicas)
-        desired = desired_of(storage, version=self.bundles)
-        return plan_storage(storage, desired, self.server.snapshot())
+        snapshot = self.server.snapshot()
+        desired = remarked(desired_of(storage, version=self.bundles), snapshot.replica_set)
+        return plan_storage(storage, desired, snapshot)
+
+    def edit(self) -> None:
+        """Let somebody change what pods are made of, and nothing that tells it."""
+
+        def change(obj: Json) -> None:
+            (gate,) = obj["spec"]["template"]["spec"]["containers"]
+            gate["image"] = "of somebody else"
+
+        self.server.edit(REPLICA_SETS, RS, change)
 
     def reconcile(self, stop_after: int = 99) -> None:
         """Carry a plan out until a write is refused or the program stops."""
@@ -100,11 +116,16 @@ class Roll:
         return any(obj["metadata"]["name"] == pod for obj in self.server.all(PODS))
 
     def done(self) -> bool:
-        alive = self.sets.alive()
+        alive, spec = self.sets.alive(), self.server.peek(REPLICA_SETS, RS)["spec"]
+        desired = desired_of(version=self.bundles).replica_set["spec"]["template"]
+        template = spec["template"]
         return (
             len(alive) == self.replicas
-            and all(is_ready(pod) and pod_revision(pod) == self.revision for pod in alive)
-            and self.server.peek(REPLICA_SETS, RS)["spec"]["replicas"] == self.replicas
+            and all(is_ready(pod) and pod_revision(pod) == pod_revision(template) for pod in alive)
+            and all(pod["spec"] == template["spec"] for pod in alive)
+            and template["spec"] == overlay(template["spec"], desired["spec"])
+            and same_template(pod_revision(template), self.revision)
+            and spec["replicas"] == self.replicas
         )
 
     def finish(self) -> None:
@@ -207,6 +228,36 @@ def test_a_revision_that_is_taken_back_ends_where_it_began() -> None:
     roll.bundles -= 1
     roll.finish()
     assert all(pod["status"]["made"] <= 3 for pod in roll.sets.alive())
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 5])
+def test_pods_made_of_a_template_that_was_edited_are_rolled(replicas: int) -> None:
+    """One dies before the template is restored, and what comes in its place looks like ours."""
+    roll = Roll(replicas)
+    roll.edit()
+    roll.server.remove(PODS, roll.sets.alive()[0]["metadata"]["name"])
+    roll.sets.settle()
+    theirs = [p for p in roll.sets.alive() if "somebody else" in str(p["spec"])]
+    assert len(theirs) == 1
+    for _ in range(4 * replicas + 10):
+        roll.reconcile()
+        assert roll.sets.ready() >= replicas
+        roll.sets.settle()
+        assert roll.sets.ready() >= replicas
+    assert roll.done()
+    assert roll.plan().writes == ()
+
+
+def test_nothing_is_rolled_by_a_template_that_does_not_hold() -> None:
+    roll = Roll(2)
+    for _ in range(5):
+        roll.edit()
+        (restored,) = roll.plan().writes
+        assert isinstance(restored, Patch)
+        roll.carry_out(restored)
+        roll.edit()
+    assert roll.server.peek(REPLICA_SETS, RS)["spec"]["replicas"] == 2
+    roll.finish()
 
 
 def lagging_roll(replicas: int) -> Roll:
@@ -323,13 +374,15 @@ class History:
     def change(self) -> None:
         """Let something happen to the storage, or to all pods for a while."""
         self.slow = self.rng.choice(ACTS)
-        what = self.rng.choice(("revision", "revision", "broken", "rest", *self.more))
+        what = self.rng.choice(("revision", "revision", "broken", "rest", "edit", *self.more))
         match what:
             case "scale":
                 self.roll.replicas = self.rng.choice((1, 2, 3))
                 self.roll.scaled = True
             case "rest":
                 self.roll.sets.rest()
+            case "edit":
+                self.roll.edit()
             case _:
                 self.roll.new_revision()
         if what == "broken":

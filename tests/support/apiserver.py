@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 from kubernetes.client import Configuration
 
 from informers.rest.config import ClusterConfig
+from tests.support.eventually import PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +127,7 @@ class ApiServer:
         for sock in sockets:
             _shut(sock)
         for thread in self._threads:
-            thread.join(5)
+            thread.join(PATIENCE)
             assert not thread.is_alive()
         assert self.failures == []
 

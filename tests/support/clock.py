@@ -4,6 +4,7 @@ import threading
 import time
 from contextlib import AbstractContextManager
 
+from tests.support.eventually import PATIENCE
 from workqueue.clock import RealClock
 
 _POLL = 0.001
@@ -52,7 +53,7 @@ class FakeClock:
         with self._lock:
             return len(self._seen)
 
-    def await_waiters(self, count: int = 1, *, within: float = 5.0) -> None:
+    def await_waiters(self, count: int = 1, *, within: float = PATIENCE) -> None:
         """Return once at least `count` threads wait with a timeout and know the present time."""
         deadline = time.monotonic() + within
         while (waiting := self._up_to_date()) < count:

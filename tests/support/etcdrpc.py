@@ -20,13 +20,15 @@ import h2.events
 import h2.exceptions
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-DEADLINE = 5.0
-"""Seconds that an answer may take. A request that hangs longer is none that was refused."""
+DEADLINE = 30.0
+"""Seconds that an answer may take on a machine that is busy. A request that hangs longer is none
+that was refused."""
 
 OK = 0
 PERMISSION_DENIED = 7
 OUT_OF_RANGE = 11
 UNIMPLEMENTED = 12
+UNAVAILABLE = 14
 """Codes of gRPC."""
 
 _CHUNK = 65536

@@ -3,13 +3,17 @@
 import threading
 import time
 from collections.abc import Callable, Sized
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
 
+PATIENCE: Final = 120.0
+"""Seconds that anything may take on a machine that is busy with something else: only what fails
+takes that long."""
+
 
 def eventually(
-    probe: Callable[[], T], *, within: float = 30.0, what: str = "", every: float = 0.01
+    probe: Callable[[], T], *, within: float = PATIENCE, what: str = "", every: float = 0.01
 ) -> T:
     """Return the first truthy answer of `probe`; fail with its last one after `within` seconds.
 
@@ -23,7 +27,7 @@ def eventually(
 
 
 def none_left(
-    find: Callable[[], Sized], *, within: float = 30.0, what: str = "", every: float = 0.01
+    find: Callable[[], Sized], *, within: float = PATIENCE, what: str = "", every: float = 0.01
 ) -> None:
     """Return once `find` finds nothing; fail with what it found last after `within` seconds."""
     deadline = time.monotonic() + within

@@ -66,6 +66,8 @@ class MemoryServer:
         """What writes fail with, by their name as `writes` has it, until taken out again."""
         self.disrupted: set[str] = set()
         """The pods for which an eviction took a disruption from the budget, failed ones too."""
+        self.served = ["etcdstorages", "etcdstorages/status"]
+        """Of our group, as discovery has it."""
         self.lagging: set[Resource] = set()
         self.pictures = {resource: Picture(resource) for resource in WATCHED}
         self.our_secrets = Picture(SECRETS, ours=True)
@@ -135,6 +137,10 @@ class MemoryServer:
 
     def get(self, resource: Resource, name: str, namespace: str | None = None) -> Json:
         return _copy(self._find(resource, name, namespace))
+
+    def raw_get(self, path: str) -> bytes:
+        assert path == f"/apis/{ETCD_STORAGES.api_version}"
+        return orjson.dumps({"resources": [{"name": name} for name in self.served]})
 
     def create(
         self, resource: Resource, obj: Mapping[str, Any], namespace: str | None = None

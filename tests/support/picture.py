@@ -9,6 +9,7 @@ from informers.store import (
     meta_namespace_key,
     resource_version,
 )
+from tests.support.eventually import PATIENCE
 
 
 class Picture:
@@ -55,7 +56,7 @@ class Picture:
             self.faults.append(f"{key} deleted but never told")
 
     def _note(self, verb: str, obj: Object | DeletedFinalStateUnknown) -> str:
-        self.gate.wait(10)
+        self.gate.wait(PATIENCE)
         key = meta_namespace_key(obj)
         self.events.append(f"{verb} {key.rpartition('/')[2]}")
         return key

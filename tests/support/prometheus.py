@@ -13,7 +13,7 @@ import yaml
 
 from hack.cluster import binaries, ports
 from hack.cluster.process import Process
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
 
 _TIMES = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
 
@@ -47,7 +47,7 @@ class Prometheus:
     def running(self) -> Iterator["Prometheus"]:
         self._process.start()
         try:
-            eventually(self._is_ready, within=30, what="Prometheus to be ready")
+            eventually(self._is_ready, what="Prometheus to be ready")
             yield self
         finally:
             self._process.stop()
@@ -79,7 +79,7 @@ class Prometheus:
             return False
 
     def _get(self, path: str) -> bytes:
-        with urllib.request.urlopen(f"http://{self._address}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://{self._address}{path}", timeout=PATIENCE) as answer:
             body: bytes = answer.read()
             return body
 

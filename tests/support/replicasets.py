@@ -9,7 +9,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from controller.dataplane.rolling import is_ready, is_terminating, pod_revision
+from controller.dataplane.rolling import is_ready, is_terminating, pod_revision, same_template
 from controller.ownership import controller_of
 from controller.resources import PODS, REPLICA_SETS
 from tests.support.memoryserver import MemoryServer
@@ -51,7 +51,7 @@ class ReplicaSets:
 
     def knows(self, revision: str) -> bool:
         """Whether a pod made now would be of this revision."""
-        return pod_revision(self._seen["spec"]["template"]) == revision
+        return same_template(pod_revision(self._seen["spec"]["template"]), revision)
 
     def look(self) -> None:
         """Hear of the ReplicaSet as it is now."""
@@ -152,6 +152,7 @@ class ReplicaSets:
                 "labels": template["metadata"]["labels"],
                 "ownerReferences": [owner],
             },
+            "spec": template["spec"],
             "status": {"phase": "Pending", "made": self._made},
         }
         self._server.put(PODS, pod)

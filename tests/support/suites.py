@@ -8,10 +8,12 @@ import pytest
 from hack.cluster.errors import ClusterError
 
 
-def mark(items: Iterable[pytest.Item], folder: Path, marker: pytest.MarkDecorator) -> None:
-    """Mark every test under `folder`."""
+def mark(
+    items: Iterable[pytest.Item], folder: Path, marker: pytest.MarkDecorator, unless: str = ""
+) -> None:
+    """Mark every test under `folder`, but for those with the marker `unless`."""
     for item in items:
-        if item.path.is_relative_to(folder):
+        if item.path.is_relative_to(folder) and not (unless and item.get_closest_marker(unless)):
             item.add_marker(marker)
 
 

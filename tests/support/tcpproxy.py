@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from hack.cluster import ports
+
 
 class TcpProxy:
     """Forwards a port of loopback to `target`; while it is cut, connections are refused.
@@ -19,9 +21,10 @@ class TcpProxy:
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._accept()
+        self._cut = False
+        # None that Linux gives to somebody else's connection while this one is cut.
+        (self.port,) = ports.free(1)
+        self._listener = self._listen()
 
     def __enter__(self) -> Self:
         return self
@@ -40,6 +43,7 @@ class TcpProxy:
             _shut(self._listener)
             for sock in self._open:
                 _shut(sock)
+            self._cut = True
         while self._threads:
             self._threads.pop().join()
         for sock in (self._listener, *self._open):
@@ -48,11 +52,13 @@ class TcpProxy:
 
     def restore(self) -> None:
         """Take connections again, at the same port."""
-        self._listener = socket.create_server(("127.0.0.1", self.port))
-        self._accept()
+        self._cut = False
+        self._listener = self._listen()
 
-    def _accept(self) -> None:
-        self._start(self._forward_all, self._listener)
+    def _listen(self) -> socket.socket:
+        listener = socket.create_server(("127.0.0.1", self.port))
+        self._start(self._forward_all, listener)
+        return listener
 
     def _start(self, body: Callable[..., None], *arguments: socket.socket) -> None:
         thread = threading.Thread(target=body, args=arguments)
@@ -63,13 +69,25 @@ class TcpProxy:
         while True:
             try:
                 near, _ = listener.accept()
-                far = socket.create_connection(self.target)
             except OSError:
                 return
-            with self._lock:
-                self._open |= {near, far}
-            self._start(self._pump, near, far)
-            self._start(self._pump, far, near)
+            self._forward(near)
+
+    def _forward(self, near: socket.socket) -> None:
+        try:
+            far = socket.create_connection(self.target)
+        except OSError:
+            near.close()
+            return
+        with self._lock:
+            # One that came just before the cut was not open yet when all that were ended.
+            if self._cut:
+                near.close()
+                far.close()
+                return
+            self._open |= {near, far}
+        self._start(self._pump, near, far)
+        self._start(self._pump, far, near)
 
     def _pump(self, source: socket.socket, sink: socket.socket) -> None:
         with contextlib.suppress(OSError):

@@ -46,6 +46,8 @@ class UserWorld:
     def __init__(self) -> None:
         self.server = MemoryServer()
         self.keeper = CoreKeeper()
+        self.clock = FakeClock()
+        """By which what somebody keeps undoing is done again."""
         self.now = _NOW
         self.again: float | None = None
         self.told: list[tuple[str, str]] = []
@@ -66,7 +68,7 @@ class UserWorld:
             certifier=Certifying().certifier,
             keeper=self.keeper,
             metrics=CertificateMetrics(lambda: self.now),
-            fights=Fights(self.server.client, NAMESPACE, FakeClock()),
+            fights=Fights(self.server.client, NAMESPACE, self.clock),
             users=CoreUsers(self.keeper, PairMaker(NAMESPACE, CLIENT_CA), lambda: self.now),
         )
         self.server.put(CONFIG_MAPS, core_config_map())

@@ -15,7 +15,7 @@ from informers import (
     SharedInformerFactory,
 )
 from informers.events import drop_managed_fields
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
 from tests.support.picture import Picture
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace", namespaced=False)
@@ -53,7 +53,7 @@ class Watched:
             for item in items
         }
 
-    def await_agreement(self, within: float = 30.0) -> dict[str, Object]:
+    def await_agreement(self, within: float = PATIENCE) -> dict[str, Object]:
         """Wait until store and picture equal a fresh list, while nobody writes; return it."""
         fresh = self.fresh()
         eventually(lambda: dict(self.informer.store.items()) == fresh, within=within, what="store")

@@ -272,11 +272,11 @@ class TestExecPlugins:
     def test_that_give_nothing_of_use_end_the_start(
         self, tmp_path: Path, status: dict[str, str] | None
     ) -> None:
-        with pytest.raises(ConfigError, match="the exec plugin gave no credentials"):
+        with pytest.raises(ConfigError, match="plugin gave no credentials"):
             load_config(kubeconfig(tmp_path, exec_plugin(tmp_path, status)))
 
     def test_of_another_version_end_the_start(self, tmp_path: Path) -> None:
         user = exec_plugin(tmp_path, {"token": "t"})
         answer(tmp_path, {"token": "t"}, f"{V1}beta1")
-        with pytest.raises(ConfigError, match="the exec plugin gave no credentials"):
+        with pytest.raises(ConfigError, match="plugin gave no credentials"):
             load_config(kubeconfig(tmp_path, user))

@@ -16,6 +16,7 @@ from controller.consumers import Consumer, Consumers, Delivery, Report
 from controller.resources import ETCD_STORAGES
 from hack.cluster.controlplane import ControlPlane
 from informers import Client, load_config
+from tests.integration.controller.conftest import establish
 from tests.support.clock import FakeClock
 from tests.support.deliveries import PairMaker, bundle
 from workqueue import RealClock
@@ -91,10 +92,7 @@ class Scene:
 @pytest.fixture(scope="session")
 def admin(control_plane: ControlPlane) -> Iterator[Client]:
     client = Client(load_config(str(control_plane.kubeconfig)), clock=RealClock())
-    control_plane.kubectl("apply", "-f", str(ARTIFACTS / "etcdstorage/crd.yaml"))
-    control_plane.kubectl(
-        "wait", "--for=condition=Established", "crd/etcdstorages.etcd.xmudrii.com"
-    )
+    establish(control_plane, client)
     yield client
     client.close()
 

@@ -120,7 +120,7 @@ def test_what_we_made_goes_with_its_storage_and_what_is_theirs_stays(scene: Scen
             return is_not_found(error)
         return False
 
-    eventually(gone, within=120)
+    eventually(gone)
     there = scene.get(scene.bundle)
     assert there["data"] == {"mine": "x", "serving-ca.crt": "CA 1"}
     assert scene.withdraw().problems == ()

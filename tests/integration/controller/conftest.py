@@ -21,19 +21,11 @@ from hack.cluster.controlplane import ControlPlane
 from informers import ApiError, Client, load_config
 from informers.errors import is_not_found
 from tests.integration.controller.lives import Lives
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually, none_left
 from workqueue import RealClock
 
 ARTIFACTS = Path(__file__).parent.parent.parent.parent / "artifacts"
 CRD = ARTIFACTS / "etcdstorage" / "crd.yaml"
-
-
-@pytest.fixture(scope="session")
-def crd(control_plane: ControlPlane) -> None:
-    control_plane.kubectl("apply", "-f", str(CRD))
-    control_plane.kubectl(
-        "wait", "--for=condition=Established", "crd/etcdstorages.etcd.xmudrii.com"
-    )
 
 
 @pytest.fixture(scope="session")
@@ -44,10 +36,42 @@ def api(control_plane: ControlPlane) -> Iterator[Client]:
     client.close()
 
 
+@pytest.fixture(scope="session")
+def crd(control_plane: ControlPlane, api: Client) -> None:
+    establish(control_plane, api)
+
+
+def establish(control_plane: ControlPlane, api: Client) -> None:
+    """Let today's CRD be there, and return once storages are served by it.
+
+    That takes the server a moment longer than to say so.
+    """
+    control_plane.kubectl("apply", "-f", str(CRD))
+    what = "crd/etcdstorages.etcd.xmudrii.com"
+    control_plane.kubectl("wait", "--for=condition=Established", what, "--timeout=120s")
+    await_crd(api)
+
+
+def await_crd(api: Client) -> None:
+    """Wait until the server goes by today's CRD again, after another one or none."""
+    eventually(lambda: _is_in_force(api), every=0.05, what="the CRD to be in force")
+
+
+def _is_in_force(api: Client) -> bool:
+    """Whether a storage is refused that an older CRD lets in."""
+    probe = manifest("probe", {"mode": 1})
+    try:
+        api.create(ETCD_STORAGES, probe)
+    except ApiError as error:
+        return error.code == 422
+    api.delete(ETCD_STORAGES, "probe")
+    return False
+
+
 @pytest.fixture
 def storages(control_plane: ControlPlane, api: Client, crd: None) -> Iterator["Storages"]:
     yield Storages(control_plane, api)
-    eventually(lambda: not _remove_all(api), within=30, what="no storage to be left")
+    eventually(lambda: not _remove_all(api), what="no storage to be left")
 
 
 def _remove_all(api: Client) -> list[dict[str, Any]]:
@@ -89,18 +113,17 @@ class Storages:
         return self.api.get(ETCD_STORAGES, name)
 
     def condition(self, name: str, type_: str) -> dict[str, Any]:
-        conditions = self.get(name).get("status", {}).get("conditions", [])
-        return next((c for c in conditions if c["type"] == type_), {})
+        return _condition(self.get(name), type_)
 
-    def await_condition(
-        self, name: str, type_: str, reason: str, *, within: float = 10.0
-    ) -> dict[str, Any]:
+    def await_condition(self, name: str, type_: str, reason: str) -> dict[str, Any]:
         """Wait until the condition has this reason; return the storage."""
-        eventually(
-            lambda: self.condition(name, type_).get("reason") == reason,
-            within=within,
-            what=f"{type_} of {name} to be {reason}: {self.get(name).get('status')}",
-        )
+
+        def others() -> list[Any]:
+            storage = self.get(name)
+            is_so = _condition(storage, type_).get("reason") == reason
+            return [] if is_so else [storage.get("status")]
+
+        none_left(others, what=f"{type_} of {name} is not {reason}")
         return self.get(name)
 
     def await_way_out(self, name: str, what: str) -> list[str]:
@@ -110,7 +133,7 @@ class Storages:
             message: str = self.condition(name, "Degraded").get("message", "")
             return shlex.split(message.partition(f"leave the {what} behind: ")[2])
 
-        program, *arguments = eventually(words, within=60)
+        program, *arguments = eventually(words)
         assert program == "kubectl"
         return arguments
 
@@ -120,6 +143,11 @@ class Storages:
         events = self.api.list(EVENTS, "default", fieldSelector=about)["items"]
         events.sort(key=lambda event: event["firstTimestamp"])
         return [(event["type"], event["reason"]) for event in events]
+
+
+def _condition(storage: dict[str, Any], type_: str) -> dict[str, Any]:
+    conditions = storage.get("status", {}).get("conditions", [])
+    return next((c for c in conditions if c["type"] == type_), {})
 
 
 def manifest(name: str, spec: dict[str, Any]) -> dict[str, Any]:
@@ -197,7 +225,7 @@ def run_controller(control_plane: ControlPlane, namespace: str) -> RunController
             yield
         finally:
             stop.set()
-            thread.join(15)
+            thread.join(PATIENCE)
             client.close()
             assert results == [True]
 

@@ -31,7 +31,8 @@ from controller.rollouts import Rollouts
 from controller.served import ServedCertificates
 from controller.transforms import slim_pod, slim_replica_set
 from controller.watches import STORAGE_INDEX, Listers
-from informers import Client, Lister, Resource, Store
+from controller.writer import is_stale
+from informers import ApiError, Client, Lister, Resource, Store
 from informers.rest.config import ClusterConfig
 from tests.integration.controller.tlsstorages import Delivered, Json, listing
 from tests.support.clock import FakeClock
@@ -127,17 +128,30 @@ class Life:
         return self.client.writes[before:]
 
     def settle(self, name: str) -> list[str]:
-        """Look until there is nothing left to write, and no pod to come; returns the writes."""
+        """Look until there is nothing left to write, and no pod to come; returns the writes.
+
+        Those that the server refused do not count: others write to these objects, too.
+        """
         written: list[str] = []
 
         def settled() -> bool:
-            new = self.reconcile(name)
+            new, refused = self._look(name)
             written.extend(new)
             assert len(written) < MANY, f"it writes without an end: {written}"
-            return not new and self._has_all_pods(name)
+            return not (new or refused) and self._has_all_pods(name)
 
-        eventually(settled, within=60)
+        eventually(settled)
         return written
+
+    def _look(self, name: str) -> tuple[list[str], bool]:
+        """Look once; returns what was written, and whether one more was refused as too late."""
+        before = len(self.client.writes)
+        try:
+            return self.reconcile(name), False
+        except ApiError as error:
+            if not is_stale(error):
+                raise
+            return self.client.writes[before:-1], True
 
     def poll(self, name: str) -> list[str]:
         """Settle after so long that every consumer is looked at again."""

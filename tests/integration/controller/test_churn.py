@@ -39,13 +39,11 @@ from informers import Resource
 from tests.support.applyserver import ApplyServer
 from tests.support.authstore import AuthStore
 from tests.support.clock import FakeClock
-from tests.support.eventually import eventually, none_left
+from tests.support.eventually import PATIENCE, eventually, none_left
 from tests.support.objects import CORE, NAMESPACE, core_config_map, core_secret, etcd_storage, pod
 from tests.support.sizes import sizes
 from tests.support.watchserver import WatchServer
 from workqueue import DelayingQueue
-
-pytestmark = pytest.mark.timeout(120)
 
 Json = dict[str, Any]
 
@@ -308,7 +306,7 @@ def running(world: World) -> Iterator[None]:
             yield
         finally:
             world.stop.set()
-            assert run.result(timeout=20)
+            assert run.result(timeout=PATIENCE)
 
 
 def test_an_hour_of_churn_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from tests.integration.controller.conftest import (
     Pods,
     RunController,
     Storages,
+    await_crd,
     core_ca,
     core_certs,
     manifest,
@@ -69,8 +70,8 @@ def test_a_storage_gets_its_objects_and_a_true_status(
         pods.make_ready("first")
         storages.await_condition("first", "Ready", "PodsReady")
         eventually(lambda: storages.get("first")["status"]["readyReplicas"] == 2)
-        control_plane.kubectl("wait", "--for=condition=Ready", "es/first", "--timeout=5s")
-        assert ("Normal", "EtcdStorageDeployed") in storages.events("first")
+        control_plane.kubectl("wait", "--for=condition=Ready", "es/first", "--timeout=120s")
+        eventually(lambda: ("Normal", "EtcdStorageDeployed") in storages.events("first"))
 
 
 def test_many_storages_at_once_cost_their_writes_and_no_refusal(
@@ -88,12 +89,11 @@ def test_many_storages_at_once_cost_their_writes_and_no_refusal(
             objects = (manifest(name, {"replicas": 1}) for name in names)
             list(pool.map(lambda obj: storages.api.create(ETCD_STORAGES, obj), objects))
         for name in names:
-            # 250 writes of ours, and their pods: on a machine that is busy it takes its time.
-            storages.await_condition(name, "Deployed", "EtcdProxyDeployed", within=60)
-            eventually(lambda name=name: len(pods.of(name)) == 1, within=60)  # type: ignore[misc]
+            storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
+            eventually(lambda name=name: len(pods.of(name)) == 1)  # type: ignore[misc]
             pods.make_ready(name)
         for name in names:
-            storages.await_condition(name, "Ready", "PodsReady", within=60)
+            storages.await_condition(name, "Ready", "PodsReady")
     writes = [log for log in logs if log["event"] == "wrote"]
     written = [(log["write"], log["kind"], log["object"]) for log in writes]
     assert sorted(one for one in written if one[1] != "EtcdStorage/status") == sorted(
@@ -185,7 +185,12 @@ def test_a_second_look_writes_nothing(
         eventually(
             lambda: control_plane.kubectl_json(*replica_set)["status"].get("readyReplicas") == 1
         )
-        before = versions()
+        # The disruption controller counts pods in its own time, and writes that to the budget.
+        budget = ("get", "-n", namespace, "pdb/etcd-quiet")
+        eventually(
+            lambda: control_plane.kubectl_json(*budget)["status"].get("currentHealthy") == 1
+        )
+    before = versions()
     looks: list[str] = []
     reconcile = Reconciler.reconcile
 
@@ -384,7 +389,7 @@ def test_pods_are_rolled_without_ever_having_fewer_ready(
             present = {pod["metadata"]["uid"] for pod in pods.of("rolled")}
             return len(present) == replicas and not present & old
 
-        eventually(rolled, within=60)
+        eventually(rolled)
         assert fewest == replicas
         eventually(lambda: storages.get("rolled")["status"]["updatedReplicas"] == replicas)
         eventually(lambda: storages.condition("rolled", "Progressing")["status"] == "False")
@@ -493,6 +498,9 @@ def test_two_storages_do_not_share_pods(
         eventually(lambda: [len(pods.of(name)) for name in ("a", "a-b")] == [1, 1])
         pods.make_ready("a")
         storages.await_condition("a", "Ready", "PodsReady")
+        # It is looked at once more, by whoever knows of the other one's pod.
+        control_plane.kubectl("scale", "es/a-b", "--replicas=2")
+        eventually(lambda: storages.get("a-b").get("status", {}).get("observedGeneration") == 2)
         assert storages.condition("a-b", "Ready")["status"] == "False"
         selectors = [
             control_plane.kubectl_json("get", "-n", namespace, f"svc/etcd-{name}")["spec"][
@@ -503,7 +511,6 @@ def test_two_storages_do_not_share_pods(
         assert selectors[0] != selectors[1]
 
 
-@pytest.mark.timeout(180)
 def test_what_belongs_to_a_deleted_storage_is_collected(
     storages: Storages,
     core_credentials: None,
@@ -517,7 +524,7 @@ def test_what_belongs_to_a_deleted_storage_is_collected(
         control_plane.kubectl("delete", "es/gone")
         # The collector learns of a new CRD every 30 s only.
         for what in objects_of("gone"):
-            control_plane.kubectl("wait", "-n", namespace, "--for=delete", what, "--timeout=90s")
+            control_plane.kubectl("wait", "-n", namespace, "--for=delete", what, "--timeout=120s")
 
 
 def test_an_object_of_a_crd_without_a_schema_harms_no_other(
@@ -538,6 +545,7 @@ def test_an_object_of_a_crd_without_a_schema_harms_no_other(
         eventually(lambda: _created(control_plane, odd), what="the permissive CRD to be served")
     finally:
         control_plane.kubectl("apply", "-f", str(CRD))
+        await_crd(storages.api)
     with run_controller():
         storages.create("fine")
         storages.await_condition("fine", "Deployed", "EtcdProxyDeployed")
@@ -582,5 +590,5 @@ def test_a_budget_of_somebody_else_stops_a_roll_and_is_told(
         storages.await_condition("held", "Degraded", "WriteFailed")
         message = storages.condition("held", "Degraded")["message"]
         assert "more than one PodDisruptionBudget" in message
-        assert storages.get("held")["status"]["readyReplicas"] == 3
+        eventually(lambda: storages.get("held")["status"]["readyReplicas"] == 3)
         assert storages.condition("held", "Ready")["status"] == "True"

@@ -128,7 +128,7 @@ def test_an_object_that_an_older_crd_let_in_can_still_lose_its_finalizer(
     control_plane.kubectl(
         "patch", "es/registry", "--type=merge", '--patch={"metadata":{"finalizers":null}}'
     )
-    control_plane.kubectl("wait", "--for=delete", "es/registry", "--timeout=10s")
+    control_plane.kubectl("wait", "--for=delete", "es/registry", "--timeout=120s")
 
 
 def test_references_that_an_older_crd_let_in_keep_nothing_else_from_being_changed(

@@ -18,7 +18,7 @@ from hack.dataplane import CoreEtcd, programs
 from informers import load_config
 from tests.integration.controller.conftest import Pods, RunController, Storages, options
 from tests.integration.controller.test_users import FLAGS, shared_objects, users
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
 from tests.support.mortal import Death, MortalClient
 from workqueue import RealClock
 
@@ -66,16 +66,16 @@ def run(run_controller: RunController, core: CoreEtcd) -> Iterator[None]:
 
 
 def await_gone(control_plane: ControlPlane, name: str = "going") -> None:
-    control_plane.kubectl("wait", "--for=delete", f"es/{name}", "--timeout=60s")
+    control_plane.kubectl("wait", "--for=delete", f"es/{name}", "--timeout=120s")
 
 
 def test_keys_go_with_their_storage_and_nobody_else_s(
     core: CoreEtcd, run: None, storages: Storages, deployed: None, control_plane: ControlPlane
 ) -> None:
     storages.create("staying", replicas=1)
-    control_plane.kubectl("delete", "es/going", "--timeout=60s")
+    control_plane.kubectl("delete", "es/going", "--timeout=120s")
     assert keys_of(core) == {*NEIGHBOURS}
-    control_plane.kubectl("delete", "es/staying", "--timeout=60s")
+    control_plane.kubectl("delete", "es/staying", "--timeout=120s")
     assert keys_of(core) == {*NEIGHBOURS}
 
 
@@ -92,7 +92,7 @@ def test_user_and_keys_go_with_their_storage(
         for name in ("going", "staying"):
             storages.create(name, replicas=1, reclaimPolicy="Delete")
             storages.await_condition(name, "Deployed", "EtcdProxyDeployed")
-        control_plane.kubectl("delete", "es/going", "--timeout=60s")
+        control_plane.kubectl("delete", "es/going", "--timeout=120s")
         assert keys_of(core_with_users) == {*NEIGHBOURS}
         assert "etcdstorage:going" not in users(core_with_users)
         assert "etcdstorage:staying" in users(core_with_users)
@@ -122,7 +122,6 @@ def test_a_pod_that_does_not_end_keeps_the_keys_and_pods_are_awaited_by_name(
     control_plane.kubectl("delete", "es/going", "--wait=false")
     eventually(
         lambda: f"its pod {name} is ending" in storages.condition("going", "Deployed")["message"],
-        within=60,
     )
     assert keys_of(core) >= {*MINE}
     control_plane.kubectl("delete", "-n", namespace, f"pod/{name}", "--force")
@@ -155,7 +154,7 @@ def test_a_deletion_goes_on_when_the_core_is_back(
 ) -> None:
     core.stop()
     control_plane.kubectl("delete", "es/going", "--wait=false")
-    storages.await_condition("going", "Degraded", "CoreUnreachable", within=60)
+    storages.await_condition("going", "Degraded", "CoreUnreachable")
     core.start()
     await_gone(control_plane)
     assert keys_of(core) == {*NEIGHBOURS}
@@ -199,7 +198,7 @@ def test_a_deletion_is_finished_from_wherever_it_was_left(
     # The ReplicaSet, the status, the finalizer.
     assert number >= 2 * 3
     assert keys_of(core) == {*NEIGHBOURS}
-    eventually(lambda: not storages.api.list(REPLICA_SETS, namespace)["items"], within=60)
+    eventually(lambda: not storages.api.list(REPLICA_SETS, namespace)["items"])
 
 
 def _dies(death: Death, storages: Storages, namespace: str, core: CoreEtcd) -> bool:
@@ -220,9 +219,8 @@ def _dies(death: Death, storages: Storages, namespace: str, core: CoreEtcd) -> b
     try:
         eventually(
             lambda: client.dead.is_set() or not storages.api.list(ETCD_STORAGES)["items"],
-            within=30,
         )
     finally:
         stop.set()
-        thread.join(15)
+        thread.join(PATIENCE)
     return client.dead.is_set()

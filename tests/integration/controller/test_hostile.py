@@ -38,12 +38,13 @@ from informers import ApiError, Client, load_config
 from tests.integration.controller.conftest import (
     CRD,
     Storages,
+    await_crd,
     manifest,
     options,
     suppress_not_found,
 )
 from tests.integration.controller.tlsstorages import Delivered, listing
-from tests.support.eventually import eventually, none_left
+from tests.support.eventually import PATIENCE, eventually, none_left
 from tests.support.hostile import TAME, loose_specs
 from tests.support.hostile import storages as hostile_storages
 from workqueue import RealClock
@@ -123,7 +124,7 @@ class World:
                 self._remove(storage)
             return not left
 
-        eventually(gone, within=30, every=0.2, what="all to be gone")
+        eventually(gone, every=0.2, what="all to be gone")
 
     def _remove(self, storage: Json) -> None:
         """Delete one, or take off it what nobody here takes off.
@@ -170,7 +171,7 @@ class World:
 
     def settle(self, names: Sequence[str]) -> None:
         """Wait until all of these are handled, look at what was written, and remove them."""
-        none_left(lambda: self.unhandled(names), within=60, what="to be told of", every=0.2)
+        none_left(lambda: self.unhandled(names), what="to be told of", every=0.2)
         self.check_writes()
         self.remove()
 
@@ -238,7 +239,7 @@ def running(plane: ControlPlane, namespace: str) -> Iterator[Running]:
         yield Running(controller, registry)
     finally:
         stop.set()
-        thread.join(15)
+        thread.join(PATIENCE)
         client.close()
     assert healthy == [True]
 
@@ -301,7 +302,7 @@ def bystander(world: World) -> dict[str, int]:
         told = find_condition(storage.get("status", {}), "CertificatesReady") or {}
         return told.get("status") == "True"
 
-    eventually(delivered, within=30)
+    eventually(delivered)
     found = Delivered.read(world.api, "bystander", world.namespace)
     found.check(datetime.now(UTC))
     return found.serials
@@ -319,7 +320,7 @@ def test_hostile_storages_are_refused_or_told_what_is_wrong(world: World) -> Non
             names = [name for name in made if name]
             world.settle(names)
             controller.check()
-        eventually(controller.idle, within=30)
+        eventually(controller.idle)
         assert bystander(world) == serials
         controller.check()
     print(f"{len(bodies)} bodies, {len(world.uids) - 1} taken, refused {dict(world.refused)}")
@@ -339,7 +340,7 @@ def test_what_an_older_crd_let_in_is_told_what_is_wrong(world: World) -> None:
         with running(world.plane, world.namespace) as controller:
             world.settle(names)
             controller.check()
-            eventually(controller.idle, within=30)
+            eventually(controller.idle)
 
 
 def _named(body: Json, name: str) -> Json:
@@ -359,19 +360,10 @@ def loosened(world: World) -> Iterator[None]:
     world.plane.kubectl("replace", "-f", "-", stdin=crd)
     try:
         probe = manifest("probe", {"mode": 1})
-        eventually(lambda: world.create(probe), within=30, every=0.2)
+        eventually(lambda: world.create(probe), every=0.2)
         world.api.delete(ETCD_STORAGES, "probe")
         yield
     finally:
         world.plane.kubectl("apply", "-f", str(CRD))
         # Until it is in force what the old one lets in would be told by the old one's rules.
-        eventually(lambda: _refuses(world), within=30, every=0.2)
-
-
-def _refuses(world: World) -> bool:
-    try:
-        world.api.create(ETCD_STORAGES, manifest("probe", {"mode": 1}))
-    except ApiError as error:
-        return error.code == 422
-    world.api.delete(ETCD_STORAGES, "probe")
-    return False
+        await_crd(world.api)

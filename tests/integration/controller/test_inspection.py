@@ -17,11 +17,10 @@ from controller.pki import Authority, Leaf
 from controller.resources import ETCD_STORAGES
 from hack.cluster.controlplane import ControlPlane
 from informers import Client
-from tests.integration.controller.conftest import CRD, Pods, Storages
+from tests.integration.conftest import await_account
+from tests.integration.controller.conftest import CRD, Pods, Storages, establish
 from tests.integration.controller.test_program import DEPLOYMENT, NAMESPACE
-from tests.support.eventually import eventually
-
-CRD_NAME = "crd/etcdstorages.etcd.xmudrii.com"
+from tests.support.eventually import PATIENCE, eventually
 
 Finding = dict[str, str]
 Examine = Callable[..., list[Finding]]
@@ -56,8 +55,9 @@ def examine(control_plane: ControlPlane) -> Examine:
 @pytest.fixture(scope="module")
 def installed(control_plane: ControlPlane, api: Client, crd: None) -> Iterator[None]:
     """The manifests as they are, with credentials for a core; no kubelet runs the pods."""
-    eventually(lambda: not api.list(ETCD_STORAGES)["items"], within=30)
+    eventually(lambda: not api.list(ETCD_STORAGES)["items"])
     control_plane.kubectl("apply", "-f", str(DEPLOYMENT))
+    await_account(control_plane, NAMESPACE)
     now = datetime.now(UTC)
     authority = Authority.create("core", validity=timedelta(days=90), now=now)
     pair = authority.issue(Leaf(), validity=timedelta(days=60), now=now)
@@ -74,7 +74,6 @@ def installed(control_plane: ControlPlane, api: Client, crd: None) -> Iterator[N
     control_plane.kubectl("delete", "-f", str(DEPLOYMENT), "--wait=false")
     eventually(
         lambda: not control_plane.kubectl("get", "namespace", NAMESPACE, "--ignore-not-found"),
-        within=60,
     )
 
 
@@ -184,7 +183,7 @@ def test_an_api_service_with_a_wrong_authority_is_named(
         return any("x509" in one.get("message", "") for one in conditions)
 
     try:
-        eventually(refused, within=30, what="the API server to distrust it")
+        eventually(refused, what="the API server to distrust it")
         told = about(examine(), "APIServices")
     finally:
         api.delete(API_SERVICES, name)
@@ -206,15 +205,14 @@ def test_who_may_nothing_is_told_what_is_unknown(
 
 
 def test_a_cluster_without_the_crd_is_named(
-    installed: None, control_plane: ControlPlane, examine: Examine
+    installed: None, control_plane: ControlPlane, api: Client, examine: Examine
 ) -> None:
     control_plane.kubectl("delete", "-f", str(CRD))
     try:
         found = about(examine(), "CRD")
         answer = run(control_plane.kubeconfig, "status")
     finally:
-        control_plane.kubectl("apply", "-f", str(CRD))
-        control_plane.kubectl("wait", "--for=condition=Established", CRD_NAME)
+        establish(control_plane, api)
     assert (found["level"], found["todo"]) == (
         "FAIL",
         "kubectl apply -f artifacts/etcdstorage/crd.yaml",
@@ -311,13 +309,13 @@ def test_a_watch_tells_of_each_change_until_ctrl_c(
             stderr=subprocess.PIPE,
         )
     try:
-        eventually(lambda: "first" in out.read_text(), within=20)
+        eventually(lambda: "first" in out.read_text())
         storages.create("second")
-        eventually(lambda: "second" in out.read_text(), within=20)
+        eventually(lambda: "second" in out.read_text())
         control_plane.kubectl("delete", "etcdstorage/second")
-        eventually(lambda: "Gone: it was deleted" in out.read_text(), within=20)
+        eventually(lambda: "Gone: it was deleted" in out.read_text())
         watch.send_signal(signal.SIGINT)
-        _, said = watch.communicate(timeout=10)
+        _, said = watch.communicate(timeout=PATIENCE)
     finally:
         watch.kill()
         watch.wait()

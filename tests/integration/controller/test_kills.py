@@ -69,7 +69,7 @@ def killed(
 
 
 def settled(life: Life, name: str) -> None:
-    eventually(lambda: done(lambda: life.settle(name)), within=60)
+    eventually(lambda: done(lambda: life.settle(name)))
 
 
 def done(call: Callable[[], object]) -> bool:
@@ -174,7 +174,7 @@ def test_a_roll_is_finished_from_wherever_it_was_left(lives: Lives, pods: Pods) 
             one = len(pods.of(name)) == len(pods.ready(name)) == 1
             return quiet and one and OLD.etcd not in images
 
-        eventually(rolled, within=60)
+        eventually(rolled)
 
     count = 0
     for count, name in enumerate(killed(lives, prepare, roll), 1):  # noqa: B007

@@ -19,6 +19,7 @@ from hack.cluster import ports
 from hack.cluster.controlplane import ControlPlane
 from hack.dataplane import CoreEtcd, GatePod, programs
 from informers import Client
+from tests.integration.conftest import await_account
 from tests.integration.controller.conftest import ARTIFACTS, Storages
 from tests.integration.controller.test_program import (
     DEPLOYMENT,
@@ -135,6 +136,8 @@ def test_the_service_is_the_one_that_a_monitor_selects() -> None:
 def pods(control_plane: ControlPlane, api: Client) -> Iterator[None]:
     """Put a pod of each kind there, which says that it runs."""
     core = ARTIFACTS / "etcd/etcd.yaml"
+    control_plane.kubectl("create", "namespace", "etcd")
+    await_account(control_plane, "etcd")
     control_plane.kubectl("apply", "-f", str(DEPLOYMENT), "-f", str(core))
     control_plane.kubectl("delete", "deployment", "--all", "-n", NAMESPACE)
     control_plane.kubectl("delete", "jobs", "--all", "-n", "etcd")
@@ -180,7 +183,7 @@ def test_a_prometheus_with_these_rights_finds_what_it_is_to_ask(
         }
 
     with Prometheus(tmp_path, {"scrape_configs": jobs}).running() as prometheus:
-        eventually(lambda: len(found()) == len(JOBS), within=20, every=0.1)
+        eventually(lambda: len(found()) == len(JOBS), every=0.1)
         assert found() == {
             "etcdproxy-controller": ("http://127.0.0.11:8080/metrics", None, "scraped-0"),
             "etcdproxy": ("http://127.0.0.12:2381/metrics", "foo", "scraped-1"),
@@ -280,7 +283,7 @@ def test_every_query_of_the_dashboard_finds_something(
         return absent + [query for query in QUERIES if not numbers(prometheus, query)]
 
     with Prometheus(tmp_path, config).running() as prometheus:
-        none_left(empty, within=60, every=0.5)
+        none_left(empty, every=0.5)
         # The rules are for these very series.
         alerts = 'ALERTS{alertname="EtcdStorageDegraded",storage="foo"}'
         eventually(lambda: prometheus.query(alerts), every=0.5)

@@ -16,7 +16,7 @@ from controller.writer import Writer, is_stale
 from informers import ApiError, Client, SharedInformerFactory
 from informers.errors import is_conflict, is_not_found, is_too_many_requests
 from tests.integration.controller.conftest import Pods, RunController, Storages
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
 from workqueue import RealClock
 
 Json = dict[str, Any]
@@ -58,7 +58,7 @@ def watched(api: Client, namespace: str) -> Iterator[Callable[[str], ReadyPods]]
         counted = ReadyPods(storage)
         factory.informer(PODS, namespace).add_event_handler(counted)
         factory.start()
-        assert factory.wait_for_cache_sync(10, threading.Event()) == []
+        assert factory.wait_for_cache_sync(None, threading.Event()) == []
         return counted
 
     yield watch
@@ -84,7 +84,7 @@ def over_and_over(act: Callable[[], object]) -> Iterator[None]:
         yield
     finally:
         stop.set()
-        thread.join(15)
+        thread.join(PATIENCE)
     assert failures == []
 
 
@@ -168,9 +168,43 @@ def test_a_roll_and_a_drain_at_once_never_leave_fewer_than_the_budget_says(
     eventually(lambda: len(ready.now) == replicas)
     kubelet = over_and_over(lambda: pods.make_ready("drained"))
     with kubelet, run_controller(NEW), over_and_over(drain):
-        eventually(rolled, within=60)
+        eventually(rolled)
         storages.await_condition("drained", "Progressing", "PodsUpToDate")
     assert replicas - drained <= ready.fewest <= replicas
+
+
+def test_no_pod_of_a_template_that_somebody_edited_is_left(
+    storages: Storages,
+    core_credentials: None,
+    run_controller: RunController,
+    api: Client,
+    namespace: str,
+    pods: Pods,
+    watched: Callable[[str], ReadyPods],
+) -> None:
+    """It carries the revision of the others; nobody asks for a roll, and no pod serves less."""
+    deploy(storages, run_controller, pods, "edited", replicas=2)
+    ready, theirs = watched("edited"), "example.org/theirs:1"
+
+    def images() -> set[str]:
+        return {pod["spec"]["containers"][0]["image"] for pod in pods.of("edited")}
+
+    eventually(lambda: len(ready.now) == 2)
+    (ours,) = images()
+    replica_set = api.get(REPLICA_SETS, "etcd-rs-edited", namespace)
+    step = {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": theirs}
+    json_patch = "application/json-patch+json"
+    name = replica_set["metadata"]["name"]
+    api.patch(REPLICA_SETS, name, [step], namespace=namespace, content_type=json_patch)
+    api.delete(PODS, pods.of("edited")[0]["metadata"]["name"], namespace=namespace)
+    eventually(lambda: images() == {ours, theirs})
+    pods.make_ready("edited")
+    eventually(lambda: len(ready.now) == 2)
+    ready.fewest = 2
+    with over_and_over(lambda: pods.make_ready("edited")), run_controller():
+        eventually(lambda: images() == {ours} and len(pods.of("edited")) == 2)
+        storages.await_condition("edited", "Progressing", "PodsUpToDate")
+    assert ready.fewest == 2
 
 
 def test_an_eviction_of_a_pod_that_has_changed_leaves_the_budget_alone(
@@ -253,7 +287,7 @@ def test_no_more_storages_than_allowed_roll_at_once_through_a_restart(
                 found = fleet.revisions()
                 return all(len(r) == 1 and before[name] not in r for name, r in found.items())
 
-            eventually(all_rolled, within=60)
+            eventually(all_rolled)
             for name in names:
                 storages.await_condition(name, "Progressing", "PodsUpToDate")
     assert fleet.most == 2

@@ -87,7 +87,7 @@ def test_nothing_flaps_while_pods_are_rolled(
             there = {pod["metadata"]["uid"] for pod in pods.of("steady")}
             return len(there) == 2 and not there & old
 
-        eventually(rolled, within=60)
+        eventually(rolled)
         storages.await_condition("steady", "Progressing", "PodsUpToDate")
     told = [conditions for name, conditions in written if name == "steady"]
     for type_, always in (("Deployed", "True"), ("Ready", "True"), ("Degraded", "False")):
@@ -111,16 +111,16 @@ def test_who_waits_from_the_creation_on_sees_it_get_ready(
     """Also before there is any status, and any controller."""
     storages.create("awaited", replicas=1)
     said: list[str] = []
-    wait = ("wait", "--for=condition=Ready", "es/awaited", "--timeout=60s")
+    wait = ("wait", "--for=condition=Ready", "es/awaited", "--timeout=120s")
     waiting = threading.Thread(target=lambda: said.append(control_plane.kubectl(*wait)))
     waiting.start()
     try:
         with run_controller():
             eventually(lambda: len(pods.of("awaited")) == 1)
             pods.make_ready("awaited")
-            waiting.join(60)
+            waiting.join()
     finally:
-        waiting.join(60)
+        waiting.join()
     assert ["condition met" in one for one in said] == [True]
     first = next(conditions for name, conditions in written if name == "awaited")
     assert first["Ready"][0] == "False"

@@ -22,6 +22,7 @@ from tests.integration.controller.conftest import (
     Storages,
     core_ca,
     core_certs,
+    establish,
     manifest,
     suppress_not_found,
 )
@@ -42,7 +43,7 @@ def old(storages: Storages) -> Iterator["OldCluster"]:
     made = OldCluster(storages)
     made.store_crd()
     yield made
-    storages.control_plane.kubectl("apply", "-f", str(CRD))
+    establish(storages.control_plane, storages.api)
 
 
 class OldCluster:
@@ -113,7 +114,7 @@ def test_a_storage_is_taken_over_under_its_prefix_and_address(
     address = old.api.get(SERVICES, "etcd-mine", NAMESPACE)["spec"]["clusterIP"]
     replica_set = old.uid(REPLICA_SETS, "etcd-rs-mine")
     upgrade()
-    taken = storages.await_condition("mine", "Deployed", "EtcdProxyDeployed", within=30)
+    taken = storages.await_condition("mine", "Deployed", "EtcdProxyDeployed")
     assert taken["metadata"]["uid"] == storage["metadata"]["uid"]
     assert set(taken["status"]) & {"Conditions", "conditions"} == {"conditions"}
     assert taken["status"]["endpoint"] == f"http://etcd-mine.{NAMESPACE}.svc:2379"
@@ -142,7 +143,7 @@ def test_names_that_are_refused_today_are_told_and_left_as_they_are(
         sets[name] = old.uid(REPLICA_SETS, f"etcd-rs-{name}")
     upgrade()
     for name in REFUSED:
-        storages.await_condition(name, "Deployed", "InvalidName", within=30)
+        storages.await_condition(name, "Deployed", "InvalidName")
         told = storages.condition(name, "Deployed")["message"]
         assert "create it under another name" in told
         eventually(
@@ -152,7 +153,7 @@ def test_names_that_are_refused_today_are_told_and_left_as_they_are(
     selector = old.api.get(SERVICES, "etcd-registry", NAMESPACE)["spec"]["selector"]
     assert selector == LABELS
     for name in REFUSED:
-        old.plane.kubectl("delete", f"es/{name}", "--timeout=30s")
+        old.plane.kubectl("delete", f"es/{name}", "--timeout=120s")
 
 
 def test_the_last_state_with_its_certificates(
@@ -180,7 +181,7 @@ def test_the_last_state_with_its_certificates(
     before = delivered(old, namespace)
     old.plane.kubectl("apply", "-n", namespace, "-f", str(ARTIFACTS / "consumers/role.yaml"))
     upgrade()
-    storages.await_condition("latest", "CertificatesReady", "ForeignContent", within=30)
+    storages.await_condition("latest", "CertificatesReady", "ForeignContent")
     told = storages.condition("latest", "CertificatesReady")["message"]
     assert "controller of 2018: delete the object" in told
     assert delivered(old, namespace) == before
@@ -189,7 +190,7 @@ def test_the_last_state_with_its_certificates(
     old.plane.kubectl("delete", "deployment", "etcd-latest", "-n", NAMESPACE)
     what = ("configmap/etcd-serving-ca", "secret/etcd-client")
     old.plane.kubectl("delete", "-n", namespace, *what)
-    eventually(lambda: len(delivered(old, namespace)) == 3, within=60, what="ours to be there")
+    eventually(lambda: len(delivered(old, namespace)) == 3, what="ours to be there")
     ours = delivered(old, namespace)
     assert not ours.items() & before.items()
 

@@ -28,7 +28,7 @@ from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.long
 
-README = (Path(__file__).parent.parent.parent.parent / "README.md").read_text()
+README = (Path(__file__).parents[3] / "artifacts/etcd/README.md").read_text()
 
 FLAGS = ("--etcd-core-root-secret=root-pair", "--etcd-core-client-ca-secret=clients")
 
@@ -139,7 +139,7 @@ def test_a_storage_takes_its_user_and_its_pods_with_it(
             eventually(lambda name=name: len(pods.of(name)) == 1)  # type: ignore[misc]
         core.etcdctl().run("put", "/going/key", "kept")
         assert storages.get("going")["metadata"]["finalizers"] == [CORE_FINALIZER]
-        control_plane.kubectl("delete", "es/going", "--timeout=30s")
+        control_plane.kubectl("delete", "es/going", "--timeout=120s")
         assert pods.of("going") == []
         assert "etcdstorage:going" not in users(core) | roles(core)
         assert "etcdstorage:staying" in users(core) & roles(core)
@@ -160,7 +160,7 @@ def test_pods_that_outlive_their_storage_keep_their_user_for_its_successor(
         eventually(lambda: len(pods.of("lasting")) == 1)
         (before,) = pods.of("lasting")
         pair = pair_of(storages, namespace, "lasting")
-        control_plane.kubectl("delete", "es/lasting", "--cascade=orphan", "--timeout=30s")
+        control_plane.kubectl("delete", "es/lasting", "--cascade=orphan", "--timeout=120s")
         core.etcdctl(pair).run("put", "/lasting/key", "value")
         storages.create("lasting", replicas=1)
         storages.await_condition("lasting", "Deployed", "EtcdProxyDeployed")
@@ -170,7 +170,7 @@ def test_pods_that_outlive_their_storage_keep_their_user_for_its_successor(
         (after,) = pods.of("lasting")
         assert after["metadata"]["uid"] == before["metadata"]["uid"]
         assert pair_of(storages, namespace, "lasting") == pair
-        control_plane.kubectl("delete", "es/lasting", "--timeout=30s")
+        control_plane.kubectl("delete", "es/lasting", "--timeout=120s")
         assert pods.of("lasting") == []
         assert "etcdstorage:lasting" not in users(core) | roles(core)
 
@@ -215,12 +215,11 @@ def test_a_core_that_is_away_is_told_holds_the_deleted_and_stops_no_other_work(
                 lambda name=name, reason=reason: (  # type: ignore[misc]
                     storages.condition(name, "Degraded").get("reason") == reason
                 ),
-                within=60,
             )
         assert storages.condition("runs", "Deployed")["status"] == "True"
         core.start()
         storages.await_condition("new", "Deployed", "EtcdProxyDeployed")
-        control_plane.kubectl("wait", "--for=delete", "es/going", "--timeout=60s")
+        control_plane.kubectl("wait", "--for=delete", "es/going", "--timeout=120s")
         assert "etcdstorage:going" not in users(core)
 
 
@@ -261,7 +260,7 @@ def test_a_restored_storage_gets_a_name_that_is_free_and_leaves_the_user_of_some
         free = storages.get("free")
         assert free["status"][CORE_USER_OWNER] == free["metadata"]["uid"]
         assert {"etcdstorage:free", "etcdstorage:taken"} <= users(core)
-        control_plane.kubectl("delete", "es/free", "es/taken", "--timeout=30s")
+        control_plane.kubectl("delete", "es/free", "es/taken", "--timeout=120s")
         assert "etcdstorage:free" not in users(core)
         assert "root" in root.run("user", "get", "etcdstorage:taken")
 
@@ -341,7 +340,7 @@ def test_the_rights_of_the_two_manifests_are_enough(
         eventually(
             lambda: pair_of(storages, NAMESPACE, name).cert_pem not in {b"x", before.cert_pem}
         )
-        control_plane.kubectl("delete", f"es/{name}", "--timeout=30s")
+        control_plane.kubectl("delete", f"es/{name}", "--timeout=120s")
         assert f"etcdstorage:{name}" not in users(core)
 
 
@@ -417,7 +416,7 @@ def test_the_readme_s_list_shows_every_storage_whose_pair_the_old_authority_has_
         (certificates.folder / "trusted.pem").write_bytes(trusted)
         core.members[0].start()
         core.await_ready()
-        eventually(lambda: set(shown().values()) == {key_of(new)}, within=60)
+        eventually(lambda: set(shown().values()) == {key_of(new)})
         assert shown().keys() == {"a", "b", "late"}
         told = storages.get("a")["status"]["coreClientCertificate"]
         assert told.keys() == {"serial", "notAfter", "signedBy"}

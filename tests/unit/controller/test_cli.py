@@ -188,7 +188,7 @@ def test_main_gives_the_flags_to_what_it_starts(
     assert started["config"] == FakeConfig(str(tmp_path))
     assert started["options"].workers == 7
     # Fewer connections than threads that use them would make writers wait for each other.
-    assert started["pool_size"] == 7 + 1
+    assert started["pool_size"] == 7 + 2
     assert started["timeout"] == CALL_TIMEOUT
     assert re.fullmatch(
         r"etcdproxy-controller/[\w.+]+ \(linux/\w+\) kubernetes/[0-9.]+", started["user_agent"]

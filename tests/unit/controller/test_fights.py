@@ -47,7 +47,7 @@ class World:
         snapshot = self.server.snapshot()
         made_by = replace(plane(self.version), core=replace(CORE, urls=(self.core,)))
         plan = plan_storage(STORAGE, made_by.desired(STORAGE, FACTS), snapshot)
-        return self.fights.hold(STORAGE.name, snapshot, Plan(), plan)
+        return self.fights.hold(STORAGE, snapshot, Plan(), plan)
 
     def look(self) -> list[str]:
         """Write what differs, as far as it may be; returns the writes."""
@@ -232,10 +232,10 @@ def test_no_pod_is_evicted_by_a_number_of_pods_that_was_not_written(world: World
     patch = Patch(REPLICA_SETS, RS, {"spec": {"replicas": 2}})
     other = Patch(NETWORK_POLICIES, SERVICE, {"spec": {"ingress": []}})
     plan = Plan((other, patch, Evict("a", "uid", "7")))
-    held = world.fights.hold(STORAGE.name, snapshot, Plan(), plan)
+    held = world.fights.hold(STORAGE, snapshot, Plan(), plan)
     assert held.plan.writes == (other,)
     world.clock.step(60)
-    held = world.fights.hold(STORAGE.name, snapshot, Plan(), plan)
+    held = world.fights.hold(STORAGE, snapshot, Plan(), plan)
     assert held.plan == plan
 
 
@@ -258,9 +258,9 @@ def test_secrets_with_certificates_are_written_together_or_not_at_all(world: Wor
     snapshot, secrets = plan()
     assert len(secrets.writes) == 2
     for _ in range(5):
-        assert world.fights.hold(STORAGE.name, snapshot, secrets, Plan()).secrets == secrets
+        assert world.fights.hold(STORAGE, snapshot, secrets, Plan()).secrets == secrets
         world.fights.wrote(STORAGE, secrets.writes[0], {"data": {"a": "eQ=="}})
-    assert world.fights.hold(STORAGE.name, snapshot, secrets, Plan()).secrets == Plan()
+    assert world.fights.hold(STORAGE, snapshot, secrets, Plan()).secrets == Plan()
 
 
 def test_a_server_that_does_not_say_who_it_was_stops_nothing() -> None:

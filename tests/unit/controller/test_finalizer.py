@@ -3,17 +3,18 @@
 import contextlib
 import json
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from controller.api.storage import CORE_FINALIZER, CORE_USER_OWNER
-from controller.resources import ETCD_STORAGES, PODS, REPLICA_SETS
+from controller.resources import ETCD_STORAGES, PODS, REPLICA_SETS, SECRETS
 from informers import ApiError, Resource
 from tests.support.corekeeper import CoreKeeper
 from tests.support.memoryserver import MemoryServer
-from tests.support.objects import NAME, NAMESPACE, etcd_storage, pod
+from tests.support.objects import NAME, NAMESPACE, core_secret, etcd_storage, pod
 from tests.support.userworld import RS, STATUS, UserWorld
 
 CLAIM = f"patch EtcdStorage {NAME}"
@@ -264,11 +265,8 @@ def test_a_controller_that_may_not_take_off_the_finalizer_says_who_can(
     assert world.finalizers() == [*others, CORE_FINALIZER]
 
 
-def test_a_finalizer_that_is_taken_off_on_its_way_is_told_and_is_no_hot_loop(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """By a mutating webhook, say; the write succeeds, and would be repeated at once."""
-    world = UserWorld()
+def strip_on_its_way(monkeypatch: pytest.MonkeyPatch, world: UserWorld) -> None:
+    """As a mutating webhook does; the write succeeds all the same."""
     patch = MemoryServer.patch
 
     def stripped(server: MemoryServer, resource: Resource, name: str, body: Any, **to: Any) -> Any:
@@ -276,19 +274,56 @@ def test_a_finalizer_that_is_taken_off_on_its_way_is_told_and_is_no_hot_loop(
             body = {"metadata": {**body["metadata"], "finalizers": None}}
         return patch(server, resource, name, body, **to)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(MemoryServer, "patch", stripped)
-        world.keeper.work()
-        for _ in range(2):
-            with pytest.raises(ApiError):
-                world.reconcile()
+    monkeypatch.setattr(MemoryServer, "patch", stripped)
+
+
+def strip_afterwards(monkeypatch: pytest.MonkeyPatch, world: UserWorld) -> None:
+    """As another controller does, that is as quick as we are."""
+    reconcile = world.reconcile
+
+    def answered(name: str = NAME) -> list[str]:
+        written = reconcile(name)
+        if world.finalizers():
+            world.server.edit(ETCD_STORAGES, name, lambda o: o["metadata"].pop("finalizers"))
+        return written
+
+    monkeypatch.setattr(world, "reconcile", answered)
+
+
+@pytest.mark.parametrize("strip", [strip_on_its_way, strip_afterwards])
+@pytest.mark.parametrize("users", [True, False])
+def test_a_finalizer_that_somebody_keeps_taking_off_is_told_and_is_no_hot_loop(
+    strip: Callable[[pytest.MonkeyPatch, UserWorld], None],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    users: bool,
+) -> None:
+    world = UserWorld()
+    if not users:
+        world.server.put(SECRETS, core_secret())
+        world.server.edit(ETCD_STORAGES, NAME, lambda o: o["spec"].update(reclaimPolicy="Delete"))
+        listers = world.server.listers()
+        world.reconciler = replace(world.reconciler, users=None, listers=listers)
+    with monkeypatch.context() as meanwhile:
+        strip(meanwhile, world)
+        tries: list[float] = []
+        for _ in range(100):
             world.keeper.work()
-            assert CORE_USER_OWNER not in world.status()
-    reason, message = told(world)
-    assert reason == "WriteFailed"
-    assert f"takes the finalizer {CORE_FINALIZER} off" in message
+            if CLAIM in world.reconcile():
+                tries.append(world.clock.monotonic() - 1000)
+            else:
+                world.clock.step(world.again or 0.0)
+        assert tries[:9] == [0, 0, 0, 0, 0, 1, 3, 7, 15]
+        assert not users or world.keeper.users == set()
+        status, reason, message = world.condition("Degraded")
+        assert (status, reason) == ("True", "DriftFight")
+        assert f"keeps taking the finalizer {CORE_FINALIZER} off {NAME}: stop that" in message
+    world.clock.step(60)
     world.settle()
-    assert world.condition("Deployed")[0] == "True"
+    world.clock.step(1000)
+    world.settle()
+    assert world.finalizers() == [CORE_FINALIZER]
+    assert world.condition("Degraded")[0] == "False"
 
 
 # A stop between any two writes.

@@ -12,6 +12,7 @@ from controller.certifier import Carried
 from controller.certstatus import PATIENCE, Certified
 from controller.changes import collected
 from controller.consistency import CacheBehind, ConsistencyStore
+from controller.discovery import OutdatedCrdError
 from controller.events import Event, Subject
 from controller.reporting import Reporter
 from controller.resources import ETCD_STORAGES
@@ -49,6 +50,23 @@ def test_news_is_one_guarded_write_with_its_event_and_the_cache_is_waited_for() 
     assert server.peek(ETCD_STORAGES, NAME)["status"]["endpoint"] == "http://e"
     with pytest.raises(CacheBehind):
         consistency.ensure_ready(NAME)
+
+
+def test_a_server_without_the_subresource_is_told_with_what_to_apply() -> None:
+    server = MemoryServer()
+    consistency = ConsistencyStore(server.listers().written(), FakeClock())
+    reporter = Reporter(server.client, consistency, Told(), lambda: NOW)
+    storage = read_storage(server.put(ETCD_STORAGES, etcd_storage()))
+    gone = ApiError(404, "NotFound", "not found", details={"name": NAME, "kind": "etcdstorages"})
+    server.failures[STATUS] = gone
+    with pytest.raises(ApiError) as refused:
+        reporter.report(storage, Observed(None))
+    assert refused.value is gone
+    server.served.remove("etcdstorages/status")
+    with pytest.raises(
+        OutdatedCrdError, match=r"kubectl apply -f artifacts/etcdstorage/crd\.yaml"
+    ):
+        reporter.report(storage, Observed(None))
 
 
 def test_a_status_that_the_server_never_takes_is_told_by_an_event() -> None:

@@ -3,6 +3,7 @@
 import pytest
 from structlog.testing import capture_logs
 
+from controller.discovery import OutdatedCrdError
 from controller.rights import MissingRights
 from informers import ApiError, ConnectionFailed
 
@@ -47,6 +48,14 @@ def test_the_right_on_owners_is_named_whatever_the_refused_object_is() -> None:
             assert MissingRights().name(ApiError(403, "Forbidden", message))
     told = [(log["verb"], log["resource"], log["group"]) for log in logs]
     assert told == [("update", "etcdstorages/finalizers", "etcd.xmudrii.com")] * 2
+
+
+def test_a_crd_that_is_too_old_is_named_once() -> None:
+    rights, error = MissingRights(), OutdatedCrdError(404, "NotFound", "kubectl apply")
+    with capture_logs() as logs:
+        assert rights.name(error)
+        assert rights.name(error)
+    assert logs == [{"event": "crd_outdated", "log_level": "warning", "error": "kubectl apply"}]
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controller.dataplane.rolling import PROGRESS_DEADLINE, Stage
+from controller.edits import remarked
 from controller.ownership import STORAGE_LABEL
 from controller.plan import Evict, Patch, Snapshot
 from controller.rollouts import LOOK, Rollouts
@@ -83,6 +84,29 @@ def test_with_nothing_to_roll_no_slot_is_needed() -> None:
         found = turn(snapshot, slots=0)
         assert (found.stage, found.allowed, found.again) == (stage, True, None)
         assert found.concerns(snapshot) == ()
+
+
+def test_what_was_edited_is_restored_without_a_slot_and_rolled_with_one() -> None:
+    edited = replica_set(1)
+    edited["spec"]["template"]["spec"]["enableServiceLinks"] = True
+    restored = remarked(NEW, edited)
+    snapshot = Snapshot(replica_set=edited, pods=pods(NEW.revision, NEW.revision))
+    rollouts = Rollouts(1, FakeClock(), lambda _: None)
+    for holder in ("another", read().name):
+        assert rollouts.may_roll(holder, "x", Stage.ROLLING)
+        found = take_turn(rollouts, read(), restored, snapshot, BEGAN)
+        assert (found.stage, found.allowed) == (Stage.NOTHING, True)
+        writes = found.plan(read(), snapshot).writes
+        (patch,) = [write for write in writes if isinstance(write, Patch)]
+        assert patch.patch["spec"].keys() == {"template"}
+        rollouts.leave("another")
+    # Nobody waits for one that may never be restored.
+    assert rollouts.may_roll("a third", "x", Stage.OUTDATED)
+    rollouts.leave("a third")
+    running = {**edited, "spec": {**edited["spec"], **restored.replica_set["spec"]}}
+    snapshot = Snapshot(replica_set=running, pods=snapshot.pods)
+    found = take_turn(rollouts, read(), restored, snapshot, BEGAN)
+    assert (found.stage, found.allowed) == (Stage.ROLLING, True)
 
 
 def test_what_is_not_ours_or_is_made_anew_is_not_rolled() -> None:

@@ -38,7 +38,12 @@ def without_field(crd: dict[str, Any]) -> None:
 
 
 def of_2018(crd: dict[str, Any]) -> None:
-    crd["spec"]["versions"][0] = {"name": "v1alpha1", "served": True, "storage": True}
+    told = {"name": "v1alpha1", "served": True, "storage": True, "subresources": {"status": {}}}
+    crd["spec"]["versions"][0] = told
+
+
+def without_status(crd: dict[str, Any]) -> None:
+    del crd["spec"]["versions"][0]["subresources"]
 
 
 def of_another_version(crd: dict[str, Any]) -> None:
@@ -57,7 +62,8 @@ def going(crd: dict[str, Any]) -> None:
     ("change", "words"),
     [
         (without_field, "lacks status.usage"),
-        (of_2018, "lacks subresource status, subresource scale, spec, status, the rules on names"),
+        (of_2018, "lacks subresource scale, spec, status, the rules on names"),
+        (without_status, "is of an older release and has no status subresource"),
         (of_another_version, "lacks version v1alpha1"),
         (not_established, "is not NamesAccepted: the name es is taken"),
         (going, "is being deleted"),

@@ -189,4 +189,6 @@ class TestMistakes:
         user = exec_plugin(tmp_path, None)
         user["exec"]["args"] = ["get-token", "--client-secret=very-secret"]
         path = kubeconfig(tmp_path, user)
-        assert self.told(path).endswith(f"gave no credentials: {tmp_path}/plugin")
+        told = self.told(path)
+        assert f"the exec plugin {tmp_path}/plugin gave no credentials: it ended with" in told
+        assert "very-secret" not in told
