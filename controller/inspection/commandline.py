@@ -73,9 +73,11 @@ def inspect(
 
 def _status(client: Client, given: argparse.Namespace) -> int:
     cluster, clock, as_json = Cluster(client), RealClock(), given.output == "json"
+    progress = Progress(sys.stderr, clock)
 
     def look() -> list[Row]:
-        return listing.read(cluster, given.namespace)
+        with progress.of("reading EtcdStorages"):
+            return listing.read(cluster, given.namespace)
 
     def now() -> datetime:
         return datetime.now(UTC)
@@ -84,8 +86,7 @@ def _status(client: Client, given: argparse.Namespace) -> int:
         if given.watch:
             watch = Watch(look, sys.stdout, sys.stderr, clock=clock, now=now, as_json=as_json)
             watch.run(threading.Event())
-        with Progress(sys.stderr, clock).of("reading EtcdStorages"):
-            rows = look()
+        rows = look()
     except UnreadError as error:
         sys.stderr.write(f"{PROGRAM} status: {error}\n")
         return 1

@@ -105,8 +105,7 @@ def commands() -> list[str]:
 
 def removals() -> list[str]:
     """The command that removes a storage's keys, where it stands."""
-    text = (ROOT / "README.md").read_text()
-    return re.findall(r"^kubectl exec -n etcd core-etcd -- .*", text, re.MULTILINE)
+    return re.findall(r"^kubectl exec -n etcd core-etcd -- .*", README, re.MULTILINE)
 
 
 def test_the_commands_of_the_readmes_work_before_users_are_on_and_after(member: Member) -> None:

@@ -10,6 +10,7 @@ from controller import cli
 from controller.inspection import commandline, doctor, listing
 from controller.inspection.commandline import inspect
 from controller.inspection.rows import Row
+from controller.program import INSPECTIONS
 from hack.cluster import ports
 from tests.support.kubeconfig import kubeconfig
 
@@ -36,7 +37,7 @@ def nowhere(tmp_path: Path) -> str:
     return kubeconfig(tmp_path, cluster={"server": server, "insecure-skip-tls-verify": True})
 
 
-@pytest.mark.parametrize("command", cli.INSPECTIONS)
+@pytest.mark.parametrize("command", INSPECTIONS)
 def test_a_missing_kubeconfig_is_one_line_and_code_2(
     command: str, tmp_path: Path, capsys: Captured
 ) -> None:
@@ -48,7 +49,7 @@ def test_a_missing_kubeconfig_is_one_line_and_code_2(
     assert f"{missing}: no such file" in said
 
 
-@pytest.mark.parametrize("command", cli.INSPECTIONS)
+@pytest.mark.parametrize("command", INSPECTIONS)
 def test_a_wrong_flag_is_one_line_and_code_2(command: str, capsys: Captured) -> None:
     assert code_of(command, "--output=yaml") == 2
     said = capsys.readouterr().err
