@@ -63,6 +63,7 @@ ATTACKS: Mapping[str, Attack] = {
     "smuggled headers": transport.smuggling,
     "rapid resets": transport.rapid_resets,
     "very many streams": transport.many_streams,
+    "very many watches": transport.many_watches,
     "very many connections": transport.many_connections,
     "floods of frames": transport.floods,
     "Envoy's admin by the probes": probes.admin_paths,

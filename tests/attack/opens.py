@@ -80,6 +80,18 @@ def figures(scene: Scene) -> None:
     assert [pair.value for pair in found] == [b"1"]
 
 
+def read_in_vain(scene: Scene) -> None:
+    """Make the core read and sort all own values, and take one."""
+    for number in range(4):
+        key = scene.key(b"sorted-%d" % number)
+        assert scene.call(PUT, key=key, value=b"%d" % number).code == OK
+    ends = {"key": scene.key(b"sorted-"), "range_end": scene.key(b"sorted.")}
+    answer = scene.call(RANGE, **ends, sort_order=2, sort_target=4, limit=1)
+    found = scene.read(RANGE, answer)
+    assert ([pair.value for pair in found.kvs], found.count) == ([b"3"], 4)
+    scene.clear()
+
+
 def past(scene: Scene) -> None:
     """Watch what has changed since the first revision, many times at once."""
     create = {"key": scene.key(b"never"), "start_revision": 1}
@@ -103,9 +115,17 @@ OPEN = (
     Open(
         "All storages share the core's disk, memory and speed: a tenant can fill the core's quota"
         " with data or, at two a second, with leases. The gate bounds connections, requests under"
-        " way, the speed of lists and new leases, not what is stored.",
+        " way, watches, the speed of lists and new leases, not what is stored.",
         EVERYWHERE,
         space,
+    ),
+    Open(
+        "The speed of lists holds for answers that are taken: a list that is sorted by value,"
+        " filtered or cancelled costs the core the whole read. Beside 4 such at once over 40 MB of"
+        " a tenant's own data others' writes took 12 to 29 ms (median; p99 about 105), and beside"
+        " plain lists 1.7 (p99 31), on a busy machine.",
+        EVERYWHERE,
+        read_in_vain,
     ),
     Open(
         "A watch that starts in the past makes the core read what everybody has written since:"

@@ -157,7 +157,7 @@ def together(attack: Callable[[T], None], things: Iterable[T]) -> None:
 
     Envoy takes a second to end a connection that it does not like.
     """
-    with ThreadPoolExecutor(32) as pool:
+    with ThreadPoolExecutor(96) as pool:
         list(pool.map(attack, things))
 
 

@@ -2,10 +2,12 @@
 
 import struct
 from contextlib import suppress
+from itertools import product
 
+from controller.dataplane.gate import limits
 from tests.attack.keys import RANGE, WATCH
 from tests.attack.scene import Scene, blind, describe, refused, together, works
-from tests.support.etcdrpc import OK, UNIMPLEMENTED, Connection, raw
+from tests.support.etcdrpc import OK, UNAVAILABLE, UNIMPLEMENTED, Connection, frame, raw
 
 SNAPSHOT = "/etcdserverpb.Maintenance/Snapshot"
 
@@ -75,15 +77,15 @@ def gateway(scene: Scene) -> None:
 def http1(scene: Scene) -> None:
     """The same by HTTP/1.0 and HTTP/1.1, and by nothing that is HTTP."""
 
-    def attack(path: str) -> None:
-        for version in ("1.0", "1.1"):
-            head = f"POST {path} HTTP/{version}\r\nHost: localhost\r\nConnection: close\r\n"
-            size = f"Content-Length: {len(_EVERYTHING)}\r\n\r\n"
-            answer = raw(scene.undetermined, f"{head}{size}".encode() + _EVERYTHING)
-            assert b" 200 " not in answer[:20], answer
-            blind(answer)
+    def attack(begin: tuple[str, str]) -> None:
+        path, version = begin
+        head = f"POST {path} HTTP/{version}\r\nHost: localhost\r\nConnection: close\r\n"
+        size = f"Content-Length: {len(_EVERYTHING)}\r\n\r\n"
+        answer = raw(scene.undetermined, f"{head}{size}".encode() + _EVERYTHING)
+        assert b" 200 " not in answer[:20], answer
+        blind(answer)
 
-    together(attack, (*GATEWAY, RANGE, SNAPSHOT))
+    together(attack, product((*GATEWAY, RANGE, SNAPSHOT), ("1.0", "1.1")))
     for content in (
         b"\0" * 64,
         b"stats\r\n",
@@ -178,6 +180,24 @@ def many_streams(scene: Scene) -> None:
     with suppress(ConnectionError, TimeoutError), scene.connect() as connection:
         for _ in range(1_500):
             connection.open(WATCH).send(message)
+    _still_served(scene)
+
+
+def many_watches(scene: Scene) -> None:
+    """More watches on a stream, and on all streams, than are allowed."""
+    # Of before all revisions: grpc-proxy asks the core before it makes one, which takes its time.
+    create = {"key": scene.key(b"k"), "start_revision": -1}
+    message = frame(scene.make("WatchRequest", create_request=create))
+    most = limits.STREAM_WATCHES
+    with scene.connect() as connection:
+        streams = [connection.open(WATCH) for _ in range(1 + limits.WATCHES // most)]
+        for stream in streams:
+            stream.send_raw(message * most)
+            stream.receive(most)
+            if stream == streams[0]:
+                stream.send_raw(message)
+                assert len(stream.receive(most + 1)) == most
+        refused(connection.call(WATCH), UNAVAILABLE)
     _still_served(scene)
 
 

@@ -1,4 +1,4 @@
-"""How fast a tenant may read: the bytes a second of answers that list."""
+"""How fast a tenant may read and talk: the bytes a second of answers that list, and of streams."""
 
 from typing import Final
 
@@ -11,13 +11,18 @@ FIGURES: Final = "lists"
 
 
 def http_filter() -> Json:
-    """Return the HTTP filter that `on_route` switches on; elsewhere it does nothing."""
+    """Return the HTTP filter that `on_route` and `on_stream` switch on, and nothing else does."""
     return {"name": BANDWIDTH, "typed_config": _config()}
 
 
 def on_route() -> Json:
     """Return the filter of a route whose answers list; each has a bucket of its own."""
     return {BANDWIDTH: _config(enable_mode="RESPONSE", limit_kbps=limits.LISTED_KIB)}
+
+
+def on_stream() -> Json:
+    """Return the filter of a route whose requests stay open; the same."""
+    return {BANDWIDTH: _config(enable_mode="REQUEST", limit_kbps=limits.STREAMED_KIB)}
 
 
 def _config(**fields: str | int) -> Json:

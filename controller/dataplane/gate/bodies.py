@@ -1,4 +1,4 @@
-"""Requests whose body is looked at by a script, as a whole, before anything of it goes on."""
+"""Requests whose body a script looks at: as a whole before any of it goes on, or as it comes."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -29,8 +29,13 @@ def on_route(script: str, most: int) -> Json:
     """Return the filters of a route whose bodies this script looks at, of at most `most` bytes."""
     return {
         BUFFER: typed(f"{_BUFFER}PerRoute", buffer=_bound(most)),
-        LUA: typed(f"{_LUA}PerRoute", name=script),
+        **on_stream(script),
     }
+
+
+def on_stream(script: str) -> Json:
+    """Return the filter of a route whose bodies this script looks at as they come."""
+    return {LUA: typed(f"{_LUA}PerRoute", name=script)}
 
 
 def _bound(most: int) -> Json:

@@ -10,6 +10,7 @@ from controller.dataplane.gate import (
     routes,
     stats,
     transactions,
+    watches,
 )
 from controller.dataplane.gate.methods import allowed
 from controller.dataplane.gate.model import EGRESS, INGRESS, Gate, Json, socket_address, typed
@@ -30,6 +31,7 @@ STRIPPED: Final = (
 _SCRIPTS: Final = {
     leases.GUARD: leases.SCRIPT,
     transactions.GUARD: transactions.SCRIPT,
+    watches.GUARD: watches.SCRIPT,
 }
 
 _ROUTER: Final = {
@@ -42,7 +44,6 @@ _ROUTER: Final = {
 
 def ingress(gate: Gate) -> Json:
     """Return the listener for the storage's clients."""
-    tls = {"transport_socket": towards_clients(gate)} if gate.tls else {}
     filters = [
         stats.per_method(allowed(gate)),
         bandwidth.http_filter(),
@@ -58,7 +59,9 @@ def ingress(gate: Gate) -> Json:
         # The drain asks for the inbound ones, so that the egress is kept meanwhile.
         "traffic_direction": "INBOUND",
         "per_connection_buffer_limit_bytes": limits.CONNECTION_BUFFER,
-        "filter_chains": [{"filters": [_connection_limit(), _network_filter(manager)], **tls}],
+        "filter_chains": [
+            {"filters": [_connection_limit(), _network_filter(manager)], **_tls(gate)}
+        ],
     }
 
 
@@ -71,6 +74,15 @@ def egress(gate: Gate) -> Json:
         "traffic_direction": "OUTBOUND",
         "per_connection_buffer_limit_bytes": limits.CONNECTION_BUFFER,
         "filter_chains": [{"filters": [_network_filter(manager)]}],
+    }
+
+
+def _tls(gate: Gate) -> Json:
+    if not gate.tls:
+        return {}
+    return {
+        "transport_socket": towards_clients(gate),
+        "transport_socket_connect_timeout": f"{limits.HANDSHAKE}s",
     }
 
 

@@ -46,6 +46,7 @@ class Method:
 RANGE: Final = Method("etcdserverpb.KV", "Range", queue=READS, lists=True)
 """Every read of keys; health checks are such ones, too."""
 TXN: Final = Method("etcdserverpb.KV", "Txn", queue=WRITES, lists=True)
+WATCH: Final = Method("etcdserverpb.Watch", "Watch", streams=True)
 LEASE_GRANT: Final = Method("etcdserverpb.Lease", "LeaseGrant", queue=WRITES)
 
 _EVERYWHERE: Final = (
@@ -53,7 +54,7 @@ _EVERYWHERE: Final = (
     Method("etcdserverpb.KV", "Put", queue=WRITES),
     Method("etcdserverpb.KV", "DeleteRange", queue=WRITES, lists=True),
     TXN,
-    Method("etcdserverpb.Watch", "Watch", streams=True),
+    WATCH,
     LEASE_GRANT,
 )
 _DIRECT: Final = (

@@ -5,9 +5,9 @@ One expression over all paths would exceed the size of program that Envoy takes.
 
 from typing import Final
 
-from controller.dataplane.gate import bandwidth, leases, transactions
+from controller.dataplane.gate import bandwidth, leases, transactions, watches
 from controller.dataplane.gate.clusters import HEALTH_AUTHORITY, next_hop
-from controller.dataplane.gate.methods import LEASE_GRANT, RANGE, TXN, Method, allowed
+from controller.dataplane.gate.methods import LEASE_GRANT, RANGE, TXN, WATCH, Method, allowed
 from controller.dataplane.gate.model import CORE, PROXY, Gate, Json, only, typed
 
 REFUSAL: Final = "this call does not pass the gate"
@@ -33,6 +33,8 @@ def of_clients(gate: Gate) -> Json:
 def _own_filters(method: Method) -> Json:
     guards = leases.on_route() if method == LEASE_GRANT else {}
     guards |= transactions.on_route() if method == TXN else {}
+    guards |= watches.on_route() if method == WATCH else {}
+    guards |= bandwidth.on_stream() if method.streams else {}
     return guards | (bandwidth.on_route() if method.lists else {})
 
 

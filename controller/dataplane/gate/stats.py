@@ -67,8 +67,9 @@ def stats_config() -> Json:
         *(f"cluster.{cluster}.{what}" for cluster in (WRITES, READS) for what in _OF_QUEUES),
         *(f"http.{INGRESS}.{what}" for what in _OF_INGRESS),
         *(f"server.{what}" for what in _OF_SERVER),
-        # How often a list was held back.
+        # How often a list was held back, and how often what is said on streams.
         f"{bandwidth.FIGURES}.http_bandwidth_limit.response_enforced",
+        f"{bandwidth.FIGURES}.http_bandwidth_limit.request_enforced",
     ]
     patterns = [
         *({"prefix": text} for text in _PREFIXES),

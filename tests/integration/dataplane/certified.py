@@ -200,6 +200,10 @@ def running(*clients: Handshakes) -> Iterator[None]:
             thread.join()
 
 
+_SOME = 24
+"""Writes that a load has to have done, or it has shown nothing."""
+
+
 class Load:
     """hack/components/etcdload as a local process: Go's client, which keeps a journal."""
 
@@ -218,16 +222,23 @@ class Load:
         """Let it work meanwhile; fail unless all of its requests went well."""
         self._process.start()
         try:
-            eventually(self._begun, within=30, every=0.1, what="the load works")
+            eventually(self._begun, every=0.1, what="the load works")
             yield
+            eventually(self._has_worked, every=0.1, what="the load has written some time")
             self._etcdctl.run("put", f"{self._prefix}stop", "")
-            eventually(lambda: not self._process.alive, within=60, every=0.1)
+            eventually(lambda: not self._process.alive, every=0.1)
         finally:
             self._process.stop(grace=0)
         journal = json.loads(self._process.log.read_text().splitlines()[-1])
         wrong = {name: journal[name] for name in ("failures", "unseen", "twice", "unknown")}
         assert not any(wrong.values()), json.dumps(wrong, indent=2)[:4000]
-        assert journal["requests"]["put"] > 20, journal["requests"]
+        assert journal["requests"]["put"] >= _SOME, journal["requests"]
+
+    def _has_worked(self) -> bool:
+        """Whether the worker that rests least has come to a key with so high a number."""
+        self._process.check()
+        answer = self._etcdctl.run("get", f"{self._prefix}put-a/key-0", "--print-value-only")
+        return int(answer or 0) >= _SOME
 
     def _begun(self) -> bool:
         self._process.check()

@@ -1,6 +1,8 @@
 """What a tenant has under way waits in its own gate, and only some of it in the core."""
 
+import itertools
 import re
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from hack.dataplane.gatepod import POD_ADDRESS
 from hack.dataplane.keyvalue import MESSAGES
 from tests.integration.dataplane.conftest import MakeCore, MakePod, Mode
 from tests.integration.dataplane.test_gate_members import follower
-from tests.support.etcdmessages import get, put, revoke, watch
+from tests.support.etcdmessages import field, get, put, revoke, watch
 from tests.support.etcdrpc import OK, Connection, Endpoint, Stream
 from tests.support.eventually import eventually
 
@@ -24,6 +26,9 @@ PUT = "/etcdserverpb.KV/Put"
 RANGE = "/etcdserverpb.KV/Range"
 REVOKE = "/etcdserverpb.Lease/LeaseRevoke"
 WATCH = "/etcdserverpb.Watch/Watch"
+
+ASK_PROGRESS = field(3, b"")
+"""A WatchRequest."""
 
 MORE = 10
 """Calls than go on at once."""
@@ -93,7 +98,7 @@ def test_the_core_sees_a_few_at_once_and_watches_do_not_wait(
         assert under_way(core, "Put") == limits.WRITES
         # The gate's own health check does not wait behind them.
         assert under_way(core, "Range") <= limits.READS + 1
-        assert (waiting(pod, "writes"), waiting(pod, "reads")) == (MORE, MORE)
+        eventually(lambda: (waiting(pod, "writes"), waiting(pod, "reads")) == (MORE, MORE))
         core.members[1].start()
         for stream in (*puts, *gets):
             stream.wait(60)
@@ -129,7 +134,7 @@ def test_a_list_that_is_held_back_is_whole(
     with connected(pod) as connection:
         for key in keys:
             assert connection.call(PUT, put(key, value)).code == OK
-        answer = connection.call(RANGE, get(keys[0], keys[-1] + b"\0"), deadline=30)
+        answer = connection.call(RANGE, get(keys[0], keys[-1] + b"\0"), deadline=60)
     assert answer.code == OK
     [listed] = answer.messages()
     found = MESSAGES["RangeResponse"].FromString(listed).kvs
@@ -137,6 +142,30 @@ def test_a_list_that_is_held_back_is_whole(
     held = r"^envoy_lists_http_bandwidth_limit_response_enforced\S* (\d+)$"
     [count] = re.findall(held, metrics(pod), re.MULTILINE)
     assert int(count) > 0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_who_talks_without_end_on_a_stream_is_held_back(
+    make_core: MakeCore, make_pod: MakePod, monkeypatch: pytest.MonkeyPatch, mode: Mode
+) -> None:
+    monkeypatch.setattr(limits, "STREAMED_KIB", 1)
+    core = make_core(auth=mode == "Direct")
+    pod = make_pod(core, "talker", mode)
+    key = prefix(pod) + b"k"
+    held = r"^envoy_lists_http_bandwidth_limit_request_enforced\S* (\d+)$"
+    with connected(pod) as connection:
+        stream = connection.open(WATCH)
+        for _ in range(200):
+            stream.send(ASK_PROGRESS)
+        eventually(
+            lambda: any(int(count) for count in re.findall(held, metrics(pod), re.MULTILINE)),
+            what="it is held back",
+        )
+        # What was said is neither lost nor torn.
+        stream.send(watch(key))
+        stream.receive(deadline=30)
+        assert connection.call(PUT, put(key, b"seen")).code == OK
+        connection.pump(lambda: b"seen" in stream.answer.body, 30)
 
 
 def test_what_waits_outlives_a_member_of_the_core(make_core: MakeCore, make_pod: MakePod) -> None:
@@ -149,18 +178,26 @@ def test_what_waits_outlives_a_member_of_the_core(make_core: MakeCore, make_pod:
     ):
         call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(PUT)
 
+        over, written = threading.Event(), itertools.count()
+
         def write(number: int) -> str:
             codes = set()
-            for _ in range(10):
+            while not over.is_set():
                 try:
                     call(put(b"/queue/%d" % number), timeout=60)
+                    next(written)
                 except grpc.RpcError as error:
                     codes.add(str(error))
             return "".join(codes)
 
         futures: list[Future[str]] = [threads.submit(write, number) for number in range(many)]
-        eventually(lambda: waiting(pod, "writes") > limits.WRITES)
-        core.stop_member(follower(core), grace=0)
+        try:
+            eventually(lambda: waiting(pod, "writes") > limits.WRITES)
+            core.stop_member(follower(core), grace=0)
+            enough = next(written) + 2 * many
+            eventually(lambda: next(written) > enough, every=0.1)
+        finally:
+            over.set()
         failures = [failure for future in futures if (failure := future.result())]
     # Those alone that the member may have seen have no certain end.
     assert len(failures) <= limits.WRITES

@@ -4,6 +4,7 @@ import shutil
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from controller.dataplane.gate import (
     READY_PATH,
     Gate,
     clients_file,
+    limits,
     pair_file,
 )
 from controller.pki import Pair
@@ -30,13 +32,19 @@ from hack.dataplane import CoreEtcd, GatePod, Tenant, answers
 from hack.dataplane.certificates import CoreCertificates, serving_files
 from hack.dataplane.gatepod import POD_ADDRESS
 from hack.dataplane.programs import Programs
-from tests.integration.dataplane.certified import Load, certificates
+from tests.integration.dataplane import certified
+from tests.integration.dataplane.certified import RANGE, Load, certificates
 from tests.integration.dataplane.conftest import MakeCore, MakePod, Mode, core_files
+from tests.support.etcdrpc import Connection, Endpoint
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.long
 
 STRANGER = "urn:etcdproxy:another"
+
+UNAVAILABLE = 14
+UNAUTHENTICATED = 16
+"""Codes of gRPC."""
 
 
 @pytest.mark.parametrize("stale", ["pair", "ca"])
@@ -54,8 +62,9 @@ def test_a_pair_and_a_ca_towards_the_core_are_taken_as_they_come(
     try:
         pod.start()
         answers.await_answer(pod.url(LIVE_PATH), [pod.envoy])
-        with pytest.raises(CommandError, match=r"Unavailable|TLS|authentication"):
-            pod.etcdctl().run("get", "/swap/k", "--command-timeout=1s")
+        with Connection(Endpoint(pod.gate.ports.ingress, host=POD_ADDRESS)) as connection:
+            answer = connection.call(RANGE, b"\x0a\x07/swap/k")
+        assert answer.code in {UNAVAILABLE, UNAUTHENTICATED}, answer
         pod.write_core(right)
         answers.await_answer(pod.url(READY_PATH), [pod.envoy])
         pod.etcdctl().run("get", "/swap/k")
@@ -159,11 +168,7 @@ def pod(plain_core: CoreEtcd, make_pod: MakePod) -> GatePod:
 
 
 def lets_in(pod: GatePod, pair: Pair) -> bool:
-    try:
-        pod.etcdctl(pair).run("get", "k", "--command-timeout=2s", "--dial-timeout=2s")
-    except CommandError:
-        return False
-    return True
+    return certified.lets_in(pod, context_of(pod, pair))
 
 
 def test_only_the_listed_client_gets_in(pod: GatePod, tmp_path: Path) -> None:
@@ -173,6 +178,20 @@ def test_only_the_listed_client_gets_in(pod: GatePod, tmp_path: Path) -> None:
     assert not lets_in(pod, another.client())
     # Its own serving pair, which the same authority signed.
     assert not lets_in(pod, pod.tenant.serving())
+
+
+def test_who_does_not_shake_hands_makes_room(
+    plain_core: CoreEtcd, make_pod: MakePod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "HANDSHAKE", 1)
+    monkeypatch.setattr(limits, "CONNECTIONS", 3)
+    pod = make_pod(plain_core, "mute", tls=True)
+    address = (POD_ADDRESS, pod.gate.ports.ingress)
+    with ExitStack() as strangers:
+        for _ in range(limits.CONNECTIONS):
+            strangers.enter_context(socket.create_connection(address))
+        client = pod.tenant.client()
+        eventually(lambda: lets_in(pod, client), what="the tenant finds room")
 
 
 def test_a_bundle_of_clients_is_taken_as_it_comes(pod: GatePod, tmp_path: Path) -> None:
@@ -269,12 +288,15 @@ def test_a_gate_that_finds_no_certificates_yet_serves_when_they_come(
 
 def served(pod: GatePod, client: Pair) -> bytes:
     """Return the certificate that a client is shown, in DER."""
+    with certified.endpoint(pod, context_of(pod, client)).dial() as secured:
+        assert isinstance(secured, ssl.SSLSocket)
+        return secured.getpeercert(binary_form=True) or b""
+
+
+def context_of(pod: GatePod, client: Pair) -> ssl.SSLContext:
+    """Return what a client with this pair needs, that trusts the tenant's authority."""
     pki.write(client, pod.folder, "client")
     context = ssl.create_default_context(cadata=pod.tenant.authority.cert_pem.decode())
+    context.set_alpn_protocols(["h2"])
     context.load_cert_chain(pod.folder / "client.crt", pod.folder / "client.key")
-    address = (POD_ADDRESS, pod.gate.ports.ingress)
-    with (
-        socket.create_connection(address, timeout=5) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as secured,
-    ):
-        return secured.getpeercert(binary_form=True) or b""
+    return context

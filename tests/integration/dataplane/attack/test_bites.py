@@ -18,6 +18,7 @@ from tests.integration.dataplane.attack.conftest import (
 )
 from tests.integration.dataplane.conftest import MakeProxy, core_files
 from tests.support.etcdrpc import UNIMPLEMENTED, Schema
+from tests.support.eventually import PATIENCE
 
 AT_PROXY = (
     *("revoke another's lease", "keep another's lease alive", "look up another's lease"),
@@ -38,7 +39,7 @@ AT_CORE = (
 
 AT_USERS = (
     *("forge a user", "the JSON gateway and other HTTP", "HTTP/1", "grant very many leases"),
-    "transactions that read again and again",
+    *("transactions that read again and again", "very many watches"),
 )
 """What a core with users lets through."""
 
@@ -79,7 +80,7 @@ def test_an_operation_that_is_none_ends_a_proxy(
     scene = exposed(PROXY, schema, located(proxy.endpoint, None), core)
     with pytest.raises(AssertionError):
         ATTACKS["an operation that is none"](scene)
-    assert proxy.process.wait(10)
+    assert proxy.process.wait(PATIENCE)
 
 
 def test_methods_at_a_bare_proxy(core: Core, proxy: BareProxy, schema: Schema) -> None:

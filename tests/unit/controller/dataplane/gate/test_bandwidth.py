@@ -10,3 +10,8 @@ def test_it_is_off_but_on_routes() -> None:
 def test_a_route_bounds_its_answers_alone() -> None:
     config = bandwidth.on_route()[bandwidth.BANDWIDTH]
     assert (config["enable_mode"], config["limit_kbps"]) == ("RESPONSE", limits.LISTED_KIB)
+
+
+def test_a_route_of_streams_bounds_what_is_said_alone() -> None:
+    config = bandwidth.on_stream()[bandwidth.BANDWIDTH]
+    assert (config["enable_mode"], config["limit_kbps"]) == ("REQUEST", limits.STREAMED_KIB)

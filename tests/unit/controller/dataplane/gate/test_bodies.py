@@ -16,3 +16,8 @@ def test_a_route_names_its_script_and_the_most_that_it_waits_for() -> None:
         "inline_string": "source"
     }
     assert route[bodies.BUFFER]["buffer"] == {"max_request_bytes": 77}
+
+
+def test_what_is_looked_at_as_it_comes_waits_for_nothing() -> None:
+    assert set(bodies.on_stream("name")) == {bodies.LUA}
+    assert bodies.on_stream("name").items() <= bodies.on_route("name", 77).items()

@@ -52,5 +52,14 @@ def test_the_heap_fits_the_container() -> None:
     assert limits.HEAP < (limits.MEMORY_LIMIT_MIB - 65) << 20
 
 
+def test_a_client_that_resumes_all_its_watches_has_room_beside_others() -> None:
+    # An API server stores some hundreds of resources.
+    assert limits.STREAM_WATCHES >= 1000
+    assert limits.WATCHES >= 4 * limits.STREAM_WATCHES
+    assert limits.WATCH_STREAMS < limits.REQUESTS
+    # Of the stream's bytes, a second's burst and one more.
+    assert 2 * limits.STREAMED_KIB << 10 > 1000 * 200
+
+
 def test_the_longest_lease_fits_three_bytes_and_what_people_grant() -> None:
     assert 24 * 3600 < limits.LEASE_TTL < 1 << 21

@@ -45,8 +45,9 @@ def test_the_ingress_is_plain_or_mutual_tls(make_gate: MakeGate) -> None:
         found: dict[str, Any] = ingress(make_gate(tls=tls))["filter_chains"][0]
         return found
 
-    assert "transport_socket" not in chain(tls=False)
+    assert not any("transport_socket" in name for name in chain(tls=False))
     assert "transport_socket" in chain(tls=True)
+    assert chain(tls=True)["transport_socket_connect_timeout"] == f"{limits.HANDSHAKE}s"
 
 
 @pytest.mark.parametrize("which", [ingress, egress])

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from controller.dataplane.gate import bandwidth, bodies, leases, routes, transactions
+from controller.dataplane.gate import (
+    bandwidth,
+    bodies,
+    leases,
+    routes,
+    transactions,
+    watches,
+)
 from controller.dataplane.gate.clusters import clusters
 from controller.dataplane.gate.methods import allowed
 from controller.dataplane.gate.model import Gate
@@ -93,17 +100,28 @@ def filtered(gate: Gate, name: str) -> dict[str, Any]:
     }
 
 
-def test_grants_and_transactions_and_nothing_else_are_looked_at(make_gate: MakeGate) -> None:
+def test_grants_transactions_and_watches_and_nothing_else_are_looked_at(
+    make_gate: MakeGate,
+) -> None:
     for gate in (make_gate(), make_gate(mode="Direct", auth=True)):
         scripts = {name: lua["name"] for name, lua in filtered(gate, bodies.LUA).items()}
-        assert scripts == {"LeaseGrant": leases.GUARD, "Txn": transactions.GUARD}
-        assert set(filtered(gate, bodies.BUFFER)) == set(scripts)
+        waited_for = {"LeaseGrant": leases.GUARD, "Txn": transactions.GUARD}
+        assert scripts == {**waited_for, "Watch": watches.GUARD}
+        assert set(filtered(gate, bodies.BUFFER)) == set(waited_for)
         assert set(filtered(gate, leases.RATE_LIMIT)) == {"LeaseGrant"}
 
 
-def test_the_bytes_of_all_that_lists_are_bounded_and_of_nothing_else(make_gate: MakeGate) -> None:
-    bounded = set(filtered(make_gate(mode="Direct", auth=True), bandwidth.BANDWIDTH))
-    assert bounded == {"Range", "RangeStream", "DeleteRange", "Txn", "LeaseTimeToLive"}
+def test_the_bytes_of_all_that_lists_or_stays_open_are_bounded_and_of_nothing_else(
+    make_gate: MakeGate,
+) -> None:
+    bounded: dict[str, set[str]] = {}
+    found = filtered(make_gate(mode="Direct", auth=True), bandwidth.BANDWIDTH)
+    for method, config in found.items():
+        bounded.setdefault(config["enable_mode"], set()).add(method)
+    assert bounded == {
+        "RESPONSE": {"Range", "RangeStream", "DeleteRange", "Txn", "LeaseTimeToLive"},
+        "REQUEST": {"Watch", "LeaseKeepAlive"},
+    }
 
 
 def test_watches_may_be_silent_and_nothing_else(make_gate: MakeGate) -> None:
