@@ -16,7 +16,7 @@ from hack.cluster.credentials import Credentials
 from hack.cluster.errors import ClusterError
 from hack.cluster.process import Process, ProcessError
 
-START_TIMEOUT = 60.0
+START_TIMEOUT = 180.0
 """Seconds. It takes 2 on an idle machine; a busy one may need far more."""
 
 _CHECK_INTERVAL = 0.05

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 
 from hack.cluster.process import Process, ProcessError
 
-START_TIMEOUT = 30.0
+START_TIMEOUT = 120.0
 """Seconds. All of it is there within one on an idle machine; a busy one may need far more."""
 
 _INTERVAL = 0.02
 
 
-def get(url: str, *, timeout: float = 5.0, context: ssl.SSLContext | None = None) -> str:
+def get(url: str, *, timeout: float = 30.0, context: ssl.SSLContext | None = None) -> str:
     """Return the body of a 200; raises OSError or HTTPException, with the status of any other."""
     parts = urlsplit(url)
     connection = (

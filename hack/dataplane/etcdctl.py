@@ -7,6 +7,9 @@ from typing import Any
 
 from hack.cluster.command import run
 
+_TIMES = ("--dial-timeout=30s", "--command-timeout=60s")
+"""Its own, two seconds and five, are for people: a busy machine may need more."""
+
 
 @dataclass(frozen=True, slots=True)
 class Etcdctl:
@@ -23,6 +26,7 @@ class Etcdctl:
         argv: list[str | Path] = [
             self.program,
             f"--endpoints={self.endpoint}",
+            *_TIMES,
             *self.tls,
             *arguments,
         ]

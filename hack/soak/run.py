@@ -38,7 +38,7 @@ from hack.soak.load import Load, Shaken
 from informers import Client, SharedInformerFactory, load_config
 from workqueue.clock import REAL_CLOCK
 
-START = 60.0
+START = 180.0
 EACH = 3.0
 """Seconds in which storages have to be there: in all, and more for each. A guard, no measure."""
 _LOOK = 0.5

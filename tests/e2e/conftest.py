@@ -1,8 +1,8 @@
 """A real node, brought up once for all tests that ask for it, and the product on it.
 
-`make e2e` runs two processes beside each other, each with a node of its own: one rolls gates and
-rotates certificates while clients work, and has most of the machine; the other one does the rest,
-which is mostly waiting.
+`make e2e` runs two processes beside each other, each with a node of its own: one shows the demo,
+and then that tenants are kept apart; the other one rolls gates and rotates certificates while
+clients work, and does the rest. Both take about as long.
 """
 
 import shutil
@@ -25,15 +25,16 @@ from tests.support.suites import build_first, build_visibly, mark
 
 _FOLDER = Path(__file__).parent
 _NODE = "e2e"
+_LONGEST = 600
+"""Seconds after which a test hangs that does not say so itself."""
 
 
 class _Lanes(LoadScopeScheduling):  # type: ignore[misc]
-    """Gives one process the modules that load the machine, and the other one all others."""
+    """Gives one process half of the work, by modules, and the other one all others."""
 
     def _split_scope(self, nodeid: str) -> str:
-        names = ("no_failures", "story", "tls", "upgrade")
-        loads = [f"/test_{name}.py::" for name in names]
-        return "loads" if any(module in nodeid for module in loads) else "rest"
+        apart = [f"/test_{name}.py::" for name in ("demo", "tenants", "wrong_input")]
+        return "apart" if any(module in nodeid for module in apart) else "rest"
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Lanes:
@@ -42,6 +43,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Lanes:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark(items, _FOLDER, pytest.mark.e2e)
+    mark(items, _FOLDER, pytest.mark.timeout(_LONGEST), unless="timeout")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

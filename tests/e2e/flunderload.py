@@ -67,7 +67,7 @@ class FlunderLoad:
             thread = threading.Thread(target=work, name="flunders")
             thread.start()
             self._threads.append(thread)
-        eventually(lambda: self.made or self.failures, within=60)
+        eventually(lambda: self.made or self.failures)
         return self
 
     def end(self) -> None:
@@ -76,7 +76,7 @@ class FlunderLoad:
         writer, watcher = self._threads
         writer.join()
         with suppress(AssertionError):  # What is missing is told below.
-            eventually(lambda: len(self.seen) >= len(self.made), within=60)
+            eventually(lambda: len(self.seen) >= len(self.made))
         self._watches.close()
         watcher.join()
         self._client.close()

@@ -40,13 +40,18 @@ def test_through_the_core_s_users_being_turned_on(product: Product, core: Core) 
     product.await_settled("proxied")
     assert product.status("proxied")["isolation"] == "Gate"
     old = product.uids("proxied")
-    reasons = {c["type"]: c["reason"] for c in product.status("direct")["conditions"]}
-    assert reasons["Degraded"] == "CoreAuthDisabled"
+    product.await_(lambda: degraded(product, "direct") == "CoreAuthDisabled", "direct waits")
     assert not product.pods("direct")
     with working([EtcdLoad(product, core, PROXIED)]):
         product.enable_users()
         product.await_replaced("proxied", old)
     product.await_settled("direct")
+
+
+def degraded(product: Product, name: str) -> str:
+    """Return the reason, "" if nothing is told yet."""
+    conditions = product.status(name).get("conditions", ())
+    return next((c["reason"] for c in conditions if c["type"] == "Degraded"), "")
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,7 @@ def test_it_is_away_for_seconds_and_loses_nothing(
             product.kubectl(*command)
         product.await_settled(STORAGE)
         count = len(writes.done)
-        eventually(lambda: len(writes.done) > count + 50, within=60, what="it serves again")
+        eventually(lambda: len(writes.done) > count + 50, what="it serves again")
     print(f"away for {writes.longest_gap:.1f} s")
     assert old["metadata"]["name"] not in {
         pod["metadata"]["name"] for pod in product.client.list(PODS, NAMESPACE)["items"]

@@ -11,15 +11,19 @@ from hack.cluster import binaries, components
 from hack.cluster.controlplane import ControlPlane
 from tests.support.eventually import eventually
 from tests.support.suites import build_first, build_visibly, mark
-from tests.support.threads import no_stray_threads
+from tests.support.threads import threads_soon_ended
 
 _FOLDER = Path(__file__).parent
 
-_no_stray_threads = pytest.fixture(autouse=True)(no_stray_threads)
+_LONGEST = 600
+"""Seconds after which a test hangs that does not say so itself: no measure, and no wait."""
+
+_no_stray_threads = pytest.fixture(autouse=True)(threads_soon_ended)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark(items, _FOLDER, pytest.mark.integration)
+    mark(items, _FOLDER, pytest.mark.timeout(_LONGEST), unless="timeout")
     # Begun last, a long one would keep a single process busy in the end.
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
@@ -54,7 +58,12 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
     """Give the name of a new namespace in which pods are accepted."""
     name = f"test-{secrets.token_hex(4)}"
     control_plane.kubectl("create", "namespace", name)
-    accounts = ("get", "serviceaccounts", "--namespace", name, "--output=name")
-    eventually(lambda: "default" in control_plane.kubectl(*accounts))
+    await_account(control_plane, name)
     yield name
     control_plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+def await_account(control_plane: ControlPlane, namespace: str) -> None:
+    """Wait for the account that each namespace is given: without it no pod is accepted."""
+    accounts = ("get", "serviceaccounts", "--namespace", namespace, "--output=name")
+    eventually(lambda: "/default\n" in control_plane.kubectl(*accounts))

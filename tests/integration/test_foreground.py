@@ -11,6 +11,7 @@ import pytest
 
 from hack.cluster import binaries, components
 from hack.cluster.process import Process
+from tests.support.eventually import PATIENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def test_it_runs_until_it_is_told_to_end_and_leaves_nothing(
     programs = running.programs
     assert len(programs) == 3
     running.process.send_signal(how)
-    assert running.process.wait(10) == 0
+    assert running.process.wait(PATIENCE) == 0
     assert [program.alive for program in programs] == [False] * 3
     assert not running.kubeconfig.parent.exists()
 
@@ -65,12 +66,12 @@ def test_it_runs_until_it_is_told_to_end_and_leaves_nothing(
 def test_when_it_is_killed_its_programs_die(running: Running) -> None:
     programs = running.programs
     running.process.kill()
-    assert [program.wait(10) for program in programs] == [True] * 3
+    assert [program.wait(PATIENCE) for program in programs] == [True] * 3
 
 
 def test_when_one_of_the_programs_ends_it_says_so(running: Running) -> None:
     etcd = running.programs[-1]
     assert etcd.name == "etcd"
     etcd.stop(grace=0)
-    assert running.process.wait(10) == 1
+    assert running.process.wait(PATIENCE) == 1
     assert not running.kubeconfig.parent.exists()

@@ -24,7 +24,7 @@ from tests.integration.dataplane.certified import (
 from tests.integration.dataplane.conftest import MakePod, Mode
 from tests.support.etcdmessages import watch
 from tests.support.etcdrpc import ClosedError, Connection
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
 
 pytestmark = pytest.mark.long
 
@@ -32,8 +32,9 @@ pytestmark = pytest.mark.long
 @pytest.fixture
 def short_lives(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let connections and streams end all the time, so that clients shake hands all the time."""
-    monkeypatch.setattr(limits, "LIFE", 1)
-    monkeypatch.setattr(limits, "STREAM_LIFE", 2)
+    # Longer than any handshake takes with a request, on a machine that is busy.
+    monkeypatch.setattr(limits, "LIFE", 3)
+    monkeypatch.setattr(limits, "STREAM_LIFE", 4)
 
 
 @pytest.fixture
@@ -106,7 +107,7 @@ def test_a_client_that_is_withdrawn_is_cut_off_and_the_others_are_not(
         # What was connected already goes on for a while, and is then at its end with all of it.
         bound = limits.LIFE + limits.DRAIN_GRACE + limits.STREAM_LIFE
         with pytest.raises(ClosedError):
-            connected.pump(lambda: False, bound + 10)
+            connected.pump(lambda: False, bound + PATIENCE)
         assert not lets_in(pod, goes.context())
 
 

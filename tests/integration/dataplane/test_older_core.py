@@ -63,5 +63,5 @@ def test_an_api_server_lists_and_watches_what_another_tenant_is_writing_beside(
         # A consistent list: the watch cache has to hear of the other's revision first.
         listed = control_plane.kubectl(own, "get", "flunders", "--output=name").split()
         assert listed == ["flunder.wardle.example.com/f"]
-        control_plane.kubectl(own, "wait", "--for=create", "flunder/f", "--timeout=10s")
-        control_plane.kubectl(own, "delete", "flunder/f", "--timeout=10s")
+        control_plane.kubectl(own, "wait", "--for=create", "flunder/f", "--timeout=120s")
+        control_plane.kubectl(own, "delete", "flunder/f", "--timeout=120s")

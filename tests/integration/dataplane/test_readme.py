@@ -46,7 +46,7 @@ def test_keys_are_copied_from_either_mode_to_the_other_as_told(
     mirror.start()
     last = f"{after}/registry/example/2"
     try:
-        eventually(lambda: "value 2" in new.run("get", last), within=30, what="the copy")
+        eventually(lambda: "value 2" in new.run("get", last), what="the copy")
     finally:
         mirror.stop()
     copied = new.run("get", "--prefix", f"{after}/").split("\n")[:-1]

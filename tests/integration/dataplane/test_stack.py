@@ -77,7 +77,7 @@ def test_a_core_of_three_lives_without_one(make_core: MakeCore) -> None:
     core.stop_member(0, grace=0)
     with pytest.raises(ProcessError, match="core-0 does not run"):
         core.members[0].check()
-    eventually(lambda: serves(core), within=30, what="the others to have a leader")
+    eventually(lambda: serves(core), what="the others to have a leader")
     core.start()
     assert core.etcdctl().json("endpoint", "status")[0]["Status"]["header"]
     assert "etcd_server_has_leader 1" in core.metrics(0)

@@ -23,7 +23,7 @@ from hack.cluster.arguments import Settings
 from hack.cluster.controlplane import ControlPlane
 from hack.dataplane import CoreEtcd, programs
 from informers import Client, Resource, load_config
-from tests.integration.controller.conftest import ARTIFACTS, CRD, Pods, Storages
+from tests.integration.controller.conftest import ARTIFACTS, Pods, Storages, establish
 from tests.integration.controller.test_program import NAMESPACE, Program, kubeconfig_of
 from tests.support.eventually import eventually
 from workqueue import RealClock
@@ -170,7 +170,7 @@ class Scene:
 
     def await_told(self, program: Program, right: Right) -> None:
         """Wait until the log names the right, in the server's words or as a Role has it."""
-        eventually(lambda: _names(program, right), within=20, what=f"{right} in {program.lines}")
+        eventually(lambda: _names(program, right), what=f"{right} in {program.lines}")
 
     def clear(self) -> None:
         """Remove all storages, which nobody holds any more."""
@@ -209,9 +209,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 
 
 def _install(plane: ControlPlane, api: Client, core: CoreEtcd, folder: Path) -> Scene:
-    plane.kubectl("apply", "-f", str(CRD), *(f"-f{manifest}" for manifest in MANIFESTS))
+    establish(plane, api)
+    plane.kubectl("apply", *(f"-f{manifest}" for manifest in MANIFESTS))
     plane.kubectl("delete", "deployment", "--all", "-n", NAMESPACE)
-    plane.kubectl("wait", "--for=condition=Established", "crd/etcdstorages.etcd.xmudrii.com")
     objects = [obj for path in MANIFESTS for obj in yaml.safe_load_all(path.read_text())]
     roles = tuple(obj for obj in objects if obj["kind"] in _ROLES)
     return Scene(

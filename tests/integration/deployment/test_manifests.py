@@ -11,6 +11,7 @@ import yaml
 
 from controller.options import parse_options
 from hack.cluster.controlplane import ControlPlane, KubectlError
+from tests.integration.conftest import await_account
 from tests.integration.controller.conftest import ARTIFACTS, CRD
 from tests.integration.controller.test_program import DEPLOYMENT, NAMESPACE
 from tests.integration.deployment.conftest import MANIFESTS, rights_of
@@ -43,6 +44,7 @@ def installed(control_plane: ControlPlane) -> None:
     control_plane.kubectl("apply", "-f", str(CRD), "-f", str(DEPLOYMENT))
     control_plane.kubectl("wait", "--for=condition=Established", "-f", str(CRD))
     control_plane.kubectl("delete", "deployment", "--all", "-n", NAMESPACE)
+    await_account(control_plane, NAMESPACE)
 
 
 def test_the_base_is_the_one_file(control_plane: ControlPlane) -> None:

@@ -24,7 +24,7 @@ from controller.resources import (
 )
 from informers import Resource
 from tests.integration.controller.conftest import suppress_not_found
-from tests.integration.controller.test_leaderelection import SHORT, await_leader
+from tests.integration.controller.test_leaderelection import await_leader
 from tests.integration.controller.test_program import NAMESPACE, Program
 from tests.integration.deployment.conftest import Right, Scene
 from tests.support.eventually import eventually
@@ -179,7 +179,10 @@ def test_the_election_tells_of_each_right_that_it_lacks(scene: Scene) -> None:
     with suppress_not_found():
         scene.api.delete(LEASES, PROGRAM, namespace=NAMESPACE)
     rights = of_the_election(scene.rights.all())
-    with scene.rights.without(*rights.values()), scene.program(*SHORT) as program:
+    # It leads before it may renew, and is not to give up meanwhile.
+    times = ("lease-duration=90s", "renew-deadline=80s", "retry-period=300ms")
+    flags = [f"--leader-elect-{each}" for each in times]
+    with scene.rights.without(*rights.values()), scene.program(*flags) as program:
         for verb in ("get", "create", "event", "patch"):
             scene.await_told(program, rights.pop(verb))
             scene.rights.give_all_but(*rights.values())

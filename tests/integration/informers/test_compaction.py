@@ -60,7 +60,7 @@ def test_a_watch_finds_its_version_gone_and_lists_again(
     proxy.restore()
 
     # What was missed is found out by a list, so the deletion is a tombstone.
-    eventually(lambda: "lost goes" in watched.picture.events, within=30)
+    eventually(lambda: "lost goes" in watched.picture.events)
     watched.await_agreement()
     assert {"add comes", "update stays"} <= set(watched.picture.events)
 

@@ -23,7 +23,6 @@ def changed() -> Iterator[dict[str, Any]]:
         yield obj
 
 
-@pytest.mark.timeout(300)
 def test_ten_thousand_objects_change(
     fragile: ControlPlane, client: Client, factory: SharedInformerFactory
 ) -> None:

@@ -13,7 +13,8 @@ from hack.soak.run import Soak
 
 pytestmark = pytest.mark.long
 
-TERMS = Terms(storages=5, renewals=2, rotations=1, leaf=20, authority=120, late=1.0, rate=40.0)
+TERMS = Terms(storages=5, renewals=2, rotations=1, leaf=30, authority=600, late=1.0, rate=40.0)
+"""A leaf has seven seconds left when it is renewed, and no authority ends meanwhile."""
 
 
 @pytest.fixture

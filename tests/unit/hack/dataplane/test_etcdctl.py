@@ -11,7 +11,7 @@ def program(tmp_path: Path) -> Path:
     """Stand in for etcdctl: says as JSON how it was called, or fails."""
     path = tmp_path / "etcdctl"
     path.write_text(
-        '#!/bin/sh\n[ "$2" = fail ] && { echo denied >&2; exit 1; }\necho "[\\"$*\\"]"\n'
+        '#!/bin/sh\n[ "$4" = fail ] && { echo denied >&2; exit 1; }\necho "[\\"$*\\"]"\n'
     )
     path.chmod(0o755)
     return path
@@ -20,11 +20,12 @@ def program(tmp_path: Path) -> Path:
 def test_the_way_to_the_endpoint_comes_first(program: Path) -> None:
     etcdctl = Etcdctl(program, "https://127.0.0.1:1", ("--cacert=ca", "--cert=c", "--key=k"))
     said = etcdctl.json("get", "k")
-    assert said == [
-        "--endpoints=https://127.0.0.1:1 --cacert=ca --cert=c --key=k get k --write-out=json"
-    ]
+    # So that a command's own times, which come later, are those that count.
+    times = "--dial-timeout=30s --command-timeout=60s"
+    endpoint = f"--endpoints=https://127.0.0.1:1 {times}"
+    assert said == [f"{endpoint} --cacert=ca --cert=c --key=k get k --write-out=json"]
     assert Etcdctl(program, "http://127.0.0.1:1").run("get") == (
-        '["--endpoints=http://127.0.0.1:1 get"]\n'
+        f'["--endpoints=http://127.0.0.1:1 {times} get"]\n'
     )
 
 
