@@ -302,6 +302,8 @@ def test_a_watch_tells_of_each_change_until_ctrl_c(
     with out.open("w") as file:
         watch = subprocess.Popen(
             [
+                # As a shell has its background jobs do, who started the tests may ignore Ctrl-C.
+                *("env", "--default-signal=INT"),
                 *(sys.executable, "-m", "controller", "status", "--watch"),
                 f"--kubeconfig={control_plane.kubeconfig}",
             ],
