@@ -172,6 +172,10 @@ class Scene:
         """Wait until the log names the right, in the server's words or as a Role has it."""
         eventually(lambda: _names(program, right), what=f"{right} in {program.lines}")
 
+    def names(self, resource: Resource) -> list[str]:
+        """Return the names of the objects of this kind in the controller's namespace."""
+        return [obj["metadata"]["name"] for obj in self.api.list(resource, NAMESPACE)["items"]]
+
     def clear(self) -> None:
         """Remove all storages, which nobody holds any more."""
         for storage in self.api.list(ETCD_STORAGES)["items"]:

@@ -64,7 +64,13 @@ def creating(name: str, spec: dict[str, Any] = SPEC) -> Provocation:
 def spoiling(resource: Resource) -> Provocation:
     labels = {"metadata": {"labels": {"app.kubernetes.io/managed-by": "somebody"}}}
     spoilt = {"data": {"tls.crt": "eA=="}} if resource == SECRETS else labels
-    return lambda scene: scene.api.patch(resource, OWNED[resource], spoilt, namespace=NAMESPACE)
+
+    def spoil(scene: Scene) -> None:
+        # Which a test before may have taken away.
+        eventually(lambda: OWNED[resource] in scene.names(resource))
+        scene.api.patch(resource, OWNED[resource], spoilt, namespace=NAMESPACE)
+
+    return spoil
 
 
 def losing_a_label(scene: Scene) -> None:
