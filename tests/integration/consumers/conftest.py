@@ -3,8 +3,10 @@
 import itertools
 import random
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,14 @@ import yaml
 
 from controller.api.storage import StorageReference
 from controller.consumers import Consumer, Consumers, Delivery, Report
+from controller.inspection.grants import REVIEWS, Right
 from controller.resources import ETCD_STORAGES
 from hack.cluster.controlplane import ControlPlane
 from informers import Client, load_config
 from tests.integration.controller.conftest import establish
 from tests.support.clock import FakeClock
 from tests.support.deliveries import PairMaker, bundle
+from tests.support.eventually import eventually
 from workqueue import RealClock
 
 ARTIFACTS = Path(__file__).parents[3] / "artifacts"
@@ -50,12 +54,29 @@ class Scene:
         self.pair = Consumer("Secret", self.namespace, "etcd-client")
 
     def allow(self, *rules: Json) -> None:
-        """Give the rights of the manifest, or by `rules` in place of its own."""
+        """Give the rights of the manifest, or by `rules` in place of its own.
+
+        Returns once the server judges by them.
+        """
         documents = [*yaml.safe_load_all(ROLE.read_text())]
         documents[0]["rules"] = [*rules] or documents[0]["rules"]
         documents[1]["subjects"] = [{"kind": "User", "name": USER}]
         for document in documents:
             self.control_plane.kubectl("apply", "-n", self.namespace, "-f", "-", stdin=document)
+        for right in self._rights(documents[0]["rules"]):
+            eventually(partial(self._may, right), what=str(right))
+
+    def _rights(self, rules: Iterable[Json]) -> Iterator[Right]:
+        for rule in rules:
+            named = product(rule["apiGroups"], rule["resources"], rule["resourceNames"])
+            for (group, resource, name), verb in product(named, rule["verbs"]):
+                yield Right(verb, group, resource, self.namespace, name)
+
+    def _may(self, right: Right) -> bool:
+        kind = {"apiVersion": REVIEWS.api_version, "kind": REVIEWS.kind}
+        asked = {"user": USER, "resourceAttributes": right.attributes}
+        answer = self.admin.create(REVIEWS, {**kind, "spec": asked})
+        return bool(answer["status"]["allowed"])
 
     def deliver(self, *deliveries: Delivery) -> Report:
         """Deliver now, whenever the next look would be due."""
