@@ -139,6 +139,15 @@ class Roll:
         pytest.fail(f"not at its end: {self.plan()}")
 
 
+def finish_without_a_gap(roll: Roll, replicas: int) -> None:
+    """Roll to the end; never are fewer ready than there are to be."""
+    for _ in range(4 * replicas + 10):
+        roll.reconcile()
+        assert roll.sets.ready() >= replicas
+        roll.sets.settle()
+        assert roll.sets.ready() >= replicas
+
+
 @pytest.mark.parametrize("replicas", [1, 2, 3, 5, 9])
 def test_a_roll_costs_as_few_writes_as_promised(replicas: int) -> None:
     roll = Roll(replicas)
@@ -211,11 +220,7 @@ def test_a_revision_that_never_gets_ready_costs_nothing_and_mends(replicas: int)
     assert roll.writes == 1
 
     roll.new_revision()
-    for _ in range(4 * replicas + 10):
-        roll.reconcile()
-        assert roll.sets.ready() >= replicas
-        roll.sets.settle()
-        assert roll.sets.ready() >= replicas
+    finish_without_a_gap(roll, replicas)
     assert roll.done()
 
 
@@ -239,11 +244,7 @@ def test_pods_made_of_a_template_that_was_edited_are_rolled(replicas: int) -> No
     roll.sets.settle()
     theirs = [p for p in roll.sets.alive() if "somebody else" in str(p["spec"])]
     assert len(theirs) == 1
-    for _ in range(4 * replicas + 10):
-        roll.reconcile()
-        assert roll.sets.ready() >= replicas
-        roll.sets.settle()
-        assert roll.sets.ready() >= replicas
+    finish_without_a_gap(roll, replicas)
     assert roll.done()
     assert roll.plan().writes == ()
 

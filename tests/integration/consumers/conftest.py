@@ -15,7 +15,7 @@ import yaml
 
 from controller.api.storage import StorageReference
 from controller.consumers import Consumer, Consumers, Delivery, Report
-from controller.inspection.grants import REVIEWS, Right
+from controller.inspection.grants import Right
 from controller.resources import ETCD_STORAGES
 from hack.cluster.controlplane import ControlPlane
 from informers import Client, load_config
@@ -23,6 +23,7 @@ from tests.integration.controller.conftest import establish
 from tests.support.clock import FakeClock
 from tests.support.deliveries import PairMaker, bundle
 from tests.support.eventually import eventually
+from tests.support.reviews import may
 from workqueue import RealClock
 
 ARTIFACTS = Path(__file__).parents[3] / "artifacts"
@@ -73,10 +74,7 @@ class Scene:
                 yield Right(verb, group, resource, self.namespace, name)
 
     def _may(self, right: Right) -> bool:
-        kind = {"apiVersion": REVIEWS.api_version, "kind": REVIEWS.kind}
-        asked = {"user": USER, "resourceAttributes": right.attributes}
-        answer = self.admin.create(REVIEWS, {**kind, "spec": asked})
-        return bool(answer["status"]["allowed"])
+        return may(self.admin, USER, right.attributes)
 
     def deliver(self, *deliveries: Delivery) -> Report:
         """Deliver now, whenever the next look would be due."""

@@ -26,6 +26,7 @@ from informers import Client, Resource, load_config
 from tests.integration.controller.conftest import ARTIFACTS, Pods, Storages, establish
 from tests.integration.controller.test_program import NAMESPACE, Program, kubeconfig_of
 from tests.support.eventually import eventually
+from tests.support.reviews import may
 from workqueue import RealClock
 
 MANIFESTS = tuple(
@@ -39,9 +40,7 @@ _ROLES = {
     kind: Resource(_GROUP, "v1", f"{kind.lower()}s", kind, namespaced=kind == "Role")
     for kind in ("Role", "ClusterRole")
 }
-_REVIEWS = Resource(
-    "authorization.k8s.io", "v1", "subjectaccessreviews", "SubjectAccessReview", namespaced=False
-)
+
 _SERVER = (
     "--enable-admission-plugins=OwnerReferencesPermissionEnforcement",
     "--feature-gates=WatchList=false",
@@ -103,13 +102,7 @@ class Rights:
     def _is_allowed(self, right: Right) -> bool:
         resource, _, subresource = right.resource.partition("/")
         attributes = {**right._asdict(), "resource": resource, "subresource": subresource}
-        review = {
-            "apiVersion": _REVIEWS.api_version,
-            "kind": _REVIEWS.kind,
-            "spec": {"user": ACCOUNT, "resourceAttributes": attributes},
-        }
-        allowed: bool = self.api.create(_REVIEWS, review)["status"]["allowed"]
-        return allowed
+        return may(self.api, ACCOUNT, attributes)
 
 
 def rights_of(objects: Iterable[dict[str, Any]]) -> frozenset[Right]:
