@@ -4,35 +4,26 @@ import random
 
 from informers.clock import Clock
 
+_INITIAL = 0.8
 _FACTOR = 2.0
+_CAP = 30.0
 _JITTER = 1.0
+_RESET = 120.0
 
 
 class Backoff:
-    """Delays that double from `initial` to `cap` seconds, each stretched by up to twice.
+    """Delays that double from 0.8 to 30 s, each stretched by up to twice, as in client-go.
 
-    The defaults are client-go's: 0.8 s doubling to 30 s, so 30 to 60 s at the cap. It starts
-    anew once nothing failed for `reset` seconds. client-go's comment says the same, its code
+    It starts anew once nothing failed for 2 minutes. client-go's comment says the same, its code
     starts anew whenever the last new start is that long ago, under continuous failure too; the
     comment is what is meant, and an API server that is down gains nothing from the other.
     Not thread safe: it belongs to one reflector.
     """
 
-    def __init__(
-        self,
-        clock: Clock,
-        rng: random.Random,
-        *,
-        initial: float = 0.8,
-        cap: float = 30.0,
-        reset: float = 120.0,
-    ) -> None:
+    def __init__(self, clock: Clock, rng: random.Random) -> None:
         self._clock = clock
         self._rng = rng
-        self._initial = initial
-        self._cap = cap
-        self._reset = reset
-        self._next = initial
+        self._next = _INITIAL
         self._calm_from = clock.monotonic()
 
     def next_delay(self, asked: float = 0.0) -> float:
@@ -41,10 +32,10 @@ class Backoff:
         What was asked is stretched too: the server has told the same to everybody else.
         """
         now = self._clock.monotonic()
-        if now - self._calm_from > self._reset:
-            self._next = self._initial
+        if now - self._calm_from > _RESET:
+            self._next = _INITIAL
         delay = max(self._next, asked) * (1 + _JITTER * self._rng.random())
-        self._next = min(self._next * _FACTOR, self._cap)
+        self._next = min(self._next * _FACTOR, _CAP)
         # Calm begins when the wait is over: a long wait is no sign of health.
         self._calm_from = now + delay
         return delay

@@ -83,8 +83,6 @@ class SharedInformerFactory:
     def start(self) -> None:
         """Start the informers that do not run yet; call it again after asking for more."""
         with self._lock:
-            if self._shut_down:
-                return
             for informer in self._informers.values():
                 informer.start()
 

@@ -75,7 +75,7 @@ class Bookmark(NamedTuple):
 
 Entry = Delta | ReplacedAll | SyncAll | Bookmark
 Process = Callable[[Sequence[Entry], bool], None]
-"""Takes a batch and whether it belongs to the initial list."""
+"""Takes a batch and whether it is the initial list."""
 
 
 class RealFIFO:

@@ -12,14 +12,17 @@ from informers.store import DeletedFinalStateUnknown, Object, Store
 
 
 def apply(store: Store, batch: Sequence[Entry], *, initial: bool) -> list[Notification]:
-    """Change `store` by all entries, then say what handlers are to be told, in order."""
+    """Change `store` by all entries, then say what handlers are to be told, in order.
+
+    `initial` is for a list that is the first one.
+    """
     return [one for entry in batch for one in _apply(store, entry, initial=initial)]
 
 
 def _apply(store: Store, entry: Entry, *, initial: bool) -> Iterator[Notification]:
     match entry:
         case Delta():
-            yield _change(store, entry, initial=initial)
+            yield _change(store, entry)
         case Bookmark(version):
             store.bookmark(version)
         case ReplacedAll():
@@ -28,12 +31,11 @@ def _apply(store: Store, entry: Entry, *, initial: bool) -> Iterator[Notificatio
             yield from (Updated(obj, obj) for obj in store.list())
 
 
-def _change(store: Store, delta: Delta, *, initial: bool) -> Notification:
+def _change(store: Store, delta: Delta) -> Notification:
     if delta.change is Change.DELETED:
         store.delete(delta.obj)
         return Deleted(delta.obj)
-    old = store.update(delta.obj)
-    return _written(old, delta.obj, initial=initial)
+    return _written(store.update(delta.obj), delta.obj, initial=False)
 
 
 def _replace(store: Store, entry: ReplacedAll, *, initial: bool) -> Iterator[Notification]:

@@ -52,9 +52,10 @@ class Processor:
     def remove(self, listener: Listener) -> None:
         """No event is delivered any more, but one may be under way; a second call does nothing."""
         if listener in self._listeners:
+            # Here before it is gone from there: `listeners` must not miss it in between.
+            alive = [old for old in self._removed if old.thread.is_alive()]
+            self._removed = [*alive, listener]
             del self._listeners[listener]
-            self._removed = [old for old in self._removed if old.thread.is_alive()]
-            self._removed.append(listener)
             listener.stop()
 
     def start(self) -> None:

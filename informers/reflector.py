@@ -85,6 +85,8 @@ class Reflector:
         self._reader = EventReader(resource, clock)
         self._stop = threading.Event()
         self._replaced = threading.Event()
+        # Held while a watch is cut: one that is opened meanwhile could be cut unmarked.
+        self._replacing = threading.Lock()
         self._version = ""
         self._version_unavailable = False
         self._pages_from_cache = False
@@ -119,8 +121,10 @@ class Reflector:
 
     def reconnect(self) -> None:
         """End the watch under way; another one takes over where it stands, without a list."""
-        self._replaced.set()
-        self._source.reconnect()
+        with self._replacing:
+            # Marked first, as its reader may see the cut at once.
+            self._replaced.set()
+            self._source.reconnect()
 
     def _attempt(self) -> Exception | None:
         """List and watch until that fails; returns the error, if it was one, once reported."""
@@ -218,8 +222,9 @@ class Reflector:
     def _watch(self, stream: EventStream | None) -> None:
         """Watch from the version reached, again and again, until that takes a new list."""
         while not self._stop.is_set():
+            # One that was opened is entered even after a stop, or nobody would close it.
+            stream = stream or self._open_watch()
             if stream is None:
-                stream = self._open_watch()
                 continue
             # A list alone is no recovery: who may list may not be allowed to watch.
             if self.last_error is not None:
@@ -251,7 +256,8 @@ class Reflector:
 
     def _open(self, query: Query) -> EventStream:
         """Open a stream; a `reconnect` from now on is meant for this one."""
-        self._replaced.clear()
+        with self._replacing:
+            self._replaced.clear()
         return self._source.watch(query)
 
     def _follow(self, stream: EventStream) -> None:

@@ -14,35 +14,30 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from controller.api.conditions import find_condition
-from controller.api.storage import RESERVED_NAMES, read_storage
-from controller.consistency import CacheBehind, ConsistencyStore
+from controller.api.storage import read_storage
+from controller.consistency import CacheBehind
 from controller.dataplane.names import object_name
 from controller.events import Event, Subject
 from controller.fights import Fights
-from controller.metrics import CertificateMetrics
 from controller.ownership import controller_of
 from controller.plan import Plan, Snapshot, conflicts, plan_storage
-from controller.reconcile import Reconciler
 from controller.resources import CONFIG_MAPS, ETCD_STORAGES, REPLICA_SETS, SECRETS, SERVICES
 from controller.rollouts import Rollouts
 from controller.watches import OF_EVERY_STORAGE
 from controller.writer import is_stale
 from informers import ApiError, ConnectionFailed, Resource
-from tests.support.certifying import Certifying
 from tests.support.clock import FakeClock
-from tests.support.corekeeper import CoreKeeper
 from tests.support.memoryserver import WATCHED, MemoryServer
 from tests.support.objects import (
-    CORE,
     NAME,
     NAMESPACE,
-    KnownRandom,
     core_config_map,
     core_secret,
     desired_of,
     etcd_storage,
     plane,
 )
+from tests.support.reconcilers import reconciler
 
 Json = dict[str, Any]
 
@@ -94,23 +89,12 @@ class World:
         self.made = 0
         self.version = 0
         self.clock = FakeClock()
-        listers = self.server.listers()
-        self.reconciler = Reconciler(
-            client=self.server.client,
-            listers=listers,
-            consistency=ConsistencyStore(listers.written(), FakeClock()),
+        # Later than any storage is called new, so that whether it exists is always asked.
+        made = reconciler(self.server, Silent(), lambda: datetime(2026, 1, 3, tzinfo=UTC))
+        self.reconciler = replace(
+            made,
             dataplane=plane(),
-            core=CORE,
-            namespace=NAMESPACE,
-            reserved_names=RESERVED_NAMES,
-            recorder=Silent(),
-            # Later than any storage is called new, so that whether it exists is always asked.
-            now=lambda: datetime(2026, 1, 3, tzinfo=UTC),
-            rng=KnownRandom(),
             rollouts=Rollouts(1, FakeClock(), lambda _: None),
-            certifier=Certifying().certifier,
-            keeper=CoreKeeper(),
-            metrics=CertificateMetrics(lambda: datetime(2026, 1, 3, tzinfo=UTC)),
             fights=Fights(self.server.client, NAMESPACE, self.clock),
         )
         self.server.put(CONFIG_MAPS, core_config_map())

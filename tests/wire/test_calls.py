@@ -103,7 +103,7 @@ class TestRetries:
         assert is_too_many_requests(caught.value)
         assert len(server.requests) == 1
 
-    @pytest.mark.parametrize("code", [400, 404, 409, 422])
+    @pytest.mark.parametrize("code", [400, 404, 409, 422, 431])
     def test_are_not_for_what_the_caller_did_wrong(self, connect: Connect, code: int) -> None:
         with (
             ApiServer(status(code, "Wrong", Retry_After="1"), ok) as server,
@@ -177,9 +177,10 @@ class TestRetries:
         assert [one.method for one in server.requests] == ["GET", "GET", "POST"]
 
     def test_that_fail_in_another_way_name_the_error_before(self, make: Connect) -> None:
+        slow_down = status(429, "TooManyRequests", Retry_After="1")
         busy = status(503, "ServiceUnavailable", Retry_After="1")
         with (
-            ApiServer(busy, status(403, "Forbidden")) as server,
+            ApiServer(slow_down, busy, status(403, "Forbidden")) as server,
             pytest.raises(ApiError) as caught,
         ):
             make(server, clock=InstantClock()).get(CONFIG_MAPS, "a")

@@ -528,7 +528,8 @@ def test_a_quiet_watch_is_replaced_without_a_list(
         cluster = run(server, Unhurried())
         eventually(lambda: cluster.names() == ["a", "b"])
         after = "watch 2" if stalled is silence else "watch 1"
-        assert cluster.asked() == ["stream", "list 0", "watch 1", after]
+        # On a busy machine the next one may seem silent by now, too.
+        assert cluster.asked()[:4] == ["stream", "list 0", "watch 1", after]
 
 
 def test_a_reconnect_replaces_a_silent_watch_without_a_list(run: Run) -> None:

@@ -1,5 +1,6 @@
 """What answers and Status objects become."""
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -58,10 +59,17 @@ def test_foreign_bodies_do_no_harm(body: bytes) -> None:
     assert (error.code, error.reason) == (503, "ServiceUnavailable")
 
 
-@pytest.mark.parametrize("status", [{}, {"details": None}, {"details": {"causes": None}}])
+@pytest.mark.parametrize(
+    "status",
+    [
+        *({}, {"details": None}, {"details": {"causes": None}}),
+        {"code": "many", "reason": None, "details": {"retryAfterSeconds": "soon"}},
+    ],
+)
 def test_poor_statuses_do_no_harm(status: dict[str, Any]) -> None:
     error = ApiError.from_status(status)
     assert (error.code, error.reason, error.causes) == (500, "InternalError", [])
+    assert error.retry_after is None
 
 
 PREDICATES = {
@@ -86,6 +94,16 @@ def test_predicates_know_their_own_and_no_other(name: str) -> None:
 def test_gone_is_expired_too() -> None:
     assert errors.is_expired(from_status(410, reason="Gone"))
     assert errors.is_expired(from_status(410))
+
+
+@pytest.mark.parametrize(
+    ("code", "predicate"), [(404, errors.is_not_found), (429, errors.is_too_many_requests)]
+)
+def test_a_reason_of_somebody_elses_leaves_the_code(
+    code: int, predicate: Callable[[BaseException], bool]
+) -> None:
+    assert predicate(from_status(code, reason="WebhookSaysSo"))
+    assert not predicate(from_status(500, reason="WebhookSaysSo"))
 
 
 def test_a_timeout_is_not_yet_a_version_from_the_future() -> None:

@@ -100,6 +100,15 @@ class TestIndexes:
             assert [one.result(5) for one in asked] == [informer] * 4
 
 
+def test_the_resync_period_is_the_default_of_all_handlers(server: ApiServer) -> None:
+    client = Client(server.config(), clock=RealClock())
+    factory = SharedInformerFactory(client, RealClock(), random.Random(1), 30.0)
+    registration = factory.informer(CONFIG_MAPS).add_event_handler(Picture())
+    assert registration.listener.resync_period == 30
+    assert factory.shutdown() == []
+    client.close()
+
+
 def test_its_informers_can_be_measured(factory: SharedInformerFactory) -> None:
     registry = CollectorRegistry()
     InformerCollector(registry, {"main": factory})
@@ -248,6 +257,21 @@ def test_shutdown_is_final_and_may_be_repeated(factory: SharedInformerFactory) -
         factory.informer(SECRETS, indexers={"one": nothing})
     unsynced = factory.wait_for_cache_sync(None, threading.Event())
     assert unsynced == ["secrets in all namespaces"]
+
+
+def test_shutdown_names_who_does_not_end_in_time(
+    factory: SharedInformerFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("informers.factory.STOP_TIMEOUT", 0.05)
+    stuck = Picture()
+    stuck.gate.clear()
+    registration = factory.informer(CONFIG_MAPS, "a").add_event_handler(stuck)
+    factory.start()
+    assert factory.wait_for_cache_sync(5, threading.Event()) == []
+    eventually(lambda: len(registration.listener) == 0, what="the handler hangs")
+    assert "informer-configmaps/handler-1" in factory.shutdown()
+    stuck.gate.set()
+    assert registration.shut_down()
 
 
 def test_shutdown_lets_a_handler_that_hangs_hold_up_nobody(

@@ -99,6 +99,7 @@ class TestHasSynced:
         fifo.bookmark("1")
         assert not fifo.has_synced()
         assert drain(fifo) == [["bookmark 1"]]
+        assert not fifo.has_synced()
 
 
 class TestPop:
@@ -170,6 +171,22 @@ def test_a_producer_that_waits_is_freed_when_the_queue_is_closed(fifo: RealFIFO)
         fifo.pop(process)
     assert [type(error) for error in freed_by] == [Closed]
     assert len(fifo) == 2000
+
+
+def test_after_a_failure_producers_do_not_wait_for_the_consumer(fifo: RealFIFO) -> None:
+    def fail(_batch: Sequence[Entry], _initial: bool) -> None:  # noqa: FBT001 - a callback
+        raise ValueError("a bug")
+
+    fifo.add(config_map("a"))
+    with pytest.raises(ValueError, match="a bug"):
+        fifo.pop(fail)
+    with ThreadPoolExecutor(1) as pool:
+        filling = pool.submit(fill, fifo)
+        try:
+            filling.result(5)
+        finally:
+            fifo.close()
+    assert len(fifo) == 2001
 
 
 class TestSlowProcessing:

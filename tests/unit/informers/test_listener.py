@@ -92,6 +92,19 @@ def test_a_handler_that_raised_at_the_beginning_is_named_too(clock: FakeClock) -
     assert listener.join(5)
 
 
+def test_a_stop_does_not_wait_until_a_handler_that_raised_has_rested(clock: FakeClock) -> None:
+    def fail(_obj: Object, _initial: bool) -> None:  # noqa: FBT001 - client-go's
+        raise ValueError("not this one")
+
+    handler = ResourceEventHandlerFuncs(add=fail)
+    listener = Listener(handler, clock, "test", resync_period=0, guard=lambda body: body())
+    listener.thread.start()
+    listener.notify([Added(A, initial=True)])
+    clock.await_waiters()
+    listener.stop()
+    assert listener.join(5)
+
+
 def test_a_resync_is_due_once_per_period(listener: Listener, clock: FakeClock) -> None:
     now = clock.monotonic()
     due = [listener.is_due(now + seconds) for seconds in (9.9, 10, 10.1, 19.9, 20, 35, 44, 45)]

@@ -209,6 +209,21 @@ class TestStop:
         cast.pictures[hangs].gate.set()
         assert hangs.join(5)
 
+    def test_misses_nobody_who_is_being_taken_off(
+        self, cast: Cast, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        gone, goes = cast.add(), cast.add()
+        cast.processor.remove(gone)
+        named: list[bool] = []
+
+        def look() -> bool:
+            named.append(goes in cast.processor.listeners)
+            return False
+
+        monkeypatch.setattr(gone.thread, "is_alive", look)
+        cast.processor.remove(goes)
+        assert named == [True]
+
     def test_before_the_start_leaves_nothing_to_wait_for(self, cast: Cast) -> None:
         listener = cast.add()
         cast.processor.stop()

@@ -215,6 +215,12 @@ def test_a_watch_that_ends_at_once_without_an_event_backs_off_and_lists(
     assert [(one["log_level"], one["event"]) for one in logs] == [("warning", "watch_ended")]
 
 
+def test_what_is_skipped_counts_as_no_event(instant: InstantClock) -> None:
+    foreign = event("ADDED", {**B2, "kind": "Secret"})
+    run = Run(instant, listed(2, A1), Stream(foreign, 0.9), listed(4, A4), Stream(bookmark(5)))
+    assert run.go().versions == [("list", "0"), ("watch", "2"), ("list", "2"), ("watch", "4")]
+
+
 def test_watches_ask_to_be_ended_after_five_to_ten_minutes(instant: InstantClock) -> None:
     run = Run(instant, listed(2, A1), *(Stream(bookmark(n)) for n in range(3, 2003))).go()
     assert (min(run.source.timeouts), max(run.source.timeouts)) == (300, 599)
@@ -311,8 +317,10 @@ class TestPages:
         self, instant: InstantClock
     ) -> None:
         first = listed(5, A1, token="x"), listed(5, B2)
-        run = Run(instant, *first, GONE, listed(6, A1), Stream(bookmark(7))).go()
-        assert run.source.requests[3] == a_list("5", 500)
+        script = *first, GONE, listed(6, A1), GONE, listed(7, A1), Stream(bookmark(8))
+        run = Run(instant, *script).go()
+        lists = [one for one in run.source.requests if one[0] == "list"]
+        assert lists[2:] == [a_list("5", 500), a_list("6", 500)]
 
     def test_do_not_stick_when_the_server_pages_a_consistent_list(
         self, instant: InstantClock
@@ -692,6 +700,29 @@ class TestReconnect:
         assert run.go().versions == [("list", "0"), ("watch", "2"), ("watch", "2")]
         assert (instant.waits, run.errors) == ([], [])
 
+    def test_that_takes_its_time_spares_the_watch_that_comes_next(
+        self, instant: InstantClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Nobody would know why that one ends at once, and so it would cost a list."""
+        cutting, opened = threading.Event(), threading.Event()
+        hit: list[bool] = []
+
+        def cut() -> None:
+            cutting.set()
+            hit.append(opened.wait(0.05))
+
+        def lose() -> None:
+            replacing.start()
+            assert cutting.wait(5)
+
+        streams = Stream(lose, DROPPED), Stream(opened.set, event("ADDED", C3), 2.0)
+        run = Run(instant, listed(2, A1), *streams)
+        monkeypatch.setattr(run.source, "reconnect", cut)
+        replacing = threading.Thread(target=run.reflector.reconnect)
+        assert run.go().versions == [("list", "0"), ("watch", "2"), ("watch", "2")]
+        replacing.join()
+        assert (hit, instant.waits, run.errors) == ([False], [], [])
+
     def test_is_meant_for_one_watch_only(self, instant: InstantClock) -> None:
         def cut() -> None:
             run.reflector.reconnect()
@@ -812,6 +843,13 @@ def test_a_version_is_not_taken_from_objects_in_any_order(instant: InstantClock)
     assert run.versions == [("list", "0"), ("watch", "0"), ("watch", "0"), ("watch", "9")]
 
 
+@pytest.mark.parametrize("kind", ["MODIFIED", "DELETED"])
+def test_a_change_ends_the_objects_in_any_order(instant: InstantClock, kind: str) -> None:
+    initial = Stream(event("ADDED", C3), event(kind, A4), event("ADDED", config_map("d", 5)), 2.0)
+    run = Run(instant, listed(0), initial, Stream(2.0)).go()
+    assert run.versions == [("list", "0"), ("watch", "0"), ("watch", "5")]
+
+
 def test_the_age_of_the_last_message_counts_from_any_event(instant: InstantClock) -> None:
     run = Run(instant, listed(1, A1), Stream(30.0, bookmark(2), 7.0)).go()
     assert instant.monotonic() - run.reflector.last_message == 7.0
@@ -833,6 +871,20 @@ def test_objects_of_a_list_are_the_stored_ones(instant: InstantClock) -> None:
     objects: Objects = [A1, B2]
     run = Run(instant, listed(2, *objects)).go()
     assert run.store.get("default/a") is A1
+
+
+def test_a_stop_while_a_watch_is_opened_leaves_no_stream_open(
+    instant: InstantClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(instant, listed(2, A1), Stream(bookmark(3)))
+    answer = run.source.watch
+
+    def stop_then_answer(query: Query) -> Stream:
+        run.reflector.stop()
+        return answer(query)
+
+    monkeypatch.setattr(run.source, "watch", stop_then_answer)
+    assert run.go().versions == [("list", "0"), ("watch", "2")]
 
 
 def test_a_stop_during_the_initial_events_leaves_no_stream_open(instant: InstantClock) -> None:

@@ -132,6 +132,23 @@ class TestEvents:
         assert never.seen == ["update b"]
 
 
+def held_up(monkeypatch: pytest.MonkeyPatch) -> tuple[threading.Event, threading.Event]:
+    """Hold up a change between the store and the handlers.
+
+    The first event says that it is there, and the second lets it go on.
+    """
+    stored, told = threading.Event(), threading.Event()
+
+    def apply_and_wait(*args: Any, **options: Any) -> Any:
+        notifications = apply(*args, **options)
+        stored.set()
+        assert told.wait(5)
+        return notifications
+
+    monkeypatch.setattr("informers.shared.apply", apply_and_wait)
+    return stored, told
+
+
 class TestHandlers:
     def test_that_come_late_get_everything_once(self, make: Make, source: FakeSource) -> None:
         informer = make()
@@ -161,15 +178,7 @@ class TestHandlers:
         informer, late = make(), Picture()
         informer.start()
         eventually(informer.has_synced)
-        stored, told = threading.Event(), threading.Event()
-
-        def apply_and_wait(*args: Any, **options: Any) -> Any:
-            notifications = apply(*args, **options)
-            stored.set()
-            assert told.wait(5)
-            return notifications
-
-        monkeypatch.setattr("informers.shared.apply", apply_and_wait)
+        stored, told = held_up(monkeypatch)
         source.write("c", 1)
         assert stored.wait(5)
         adding = threading.Thread(target=informer.add_event_handler, args=(late,))
@@ -183,6 +192,25 @@ class TestHandlers:
         eventually(lambda: len(late.events) == 4)
         assert (late.events[-1], late.faults) == ("add d", [])
 
+    def test_that_go_during_a_change_wait_until_all_are_told(
+        self, make: Make, source: FakeSource, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Or they would be taken off while somebody goes through them."""
+        informer = make()
+        registration = informer.add_event_handler(Picture())
+        informer.start()
+        eventually(registration.has_synced)
+        stored, told = held_up(monkeypatch)
+        source.write("c", 1)
+        assert stored.wait(5)
+        going = threading.Thread(target=registration.remove)
+        going.start()
+        going.join(0.05)
+        assert going.is_alive()
+        told.set()
+        going.join(5)
+        assert registration.listener.is_stopped
+
     def test_that_raise_lose_that_event_and_rest(self, make: Make, clock: FakeClock) -> None:
         informer, other = make(), Picture()
         seen: list[str] = []
@@ -190,7 +218,7 @@ class TestHandlers:
         def fail_on_a(obj: Object, _initial: bool) -> None:  # noqa: FBT001 - client-go's
             seen.append(obj["metadata"]["name"])
             if seen[-1] == "a":
-                raise ValueError("no a, please")
+                raise ZeroDivisionError("no a, please")
 
         failing = informer.add_event_handler(ResourceEventHandlerFuncs(add=fail_on_a))
         informer.add_event_handler(other)
@@ -339,6 +367,19 @@ class TestResync:
             eventually(often.has_seen(2 * n))
         eventually(lambda: len(seldom.seen) == 4)
 
+    def test_is_left_out_when_nobody_is_due(self, make: Make, clock: FakeClock) -> None:
+        informer = make()
+        often = informer.add_event_handler(Resyncs(), resync_period=10)
+        informer.add_event_handler(Resyncs(), resync_period=30)
+        often.remove()
+        informer.start()
+        eventually(informer.has_synced)
+        clock.await_waiters()
+        before = informer.processing_latency.read()
+        clock.step(10)
+        clock.await_waiters()
+        assert informer.processing_latency.read() == before
+
     def test_period_of_the_informer_is_the_default(self, make: Make, clock: FakeClock) -> None:
         informer, default, never = make(resync_period=20), Resyncs(), Resyncs()
         informer.add_event_handler(default)
@@ -424,12 +465,14 @@ class TestStop:
         informer.start()
         assert not informer.is_alive()
 
-    def test_before_the_start_is_final(self, make: Make) -> None:
+    def test_before_the_start_is_final(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
         informer = make()
+        started: list[threading.Thread] = []
+        informer.add_event_handler(Picture())
+        monkeypatch.setattr(threading.Thread, "start", started.append)
         informer.stop()
         informer.start()
-        assert informer.join() == []
-        assert not informer.is_alive()
+        assert (started, informer.join(), informer.is_alive()) == ([], [], False)
 
     def test_names_a_handler_that_does_not_return(self, make: Make) -> None:
         informer, stuck = make(), Picture()
@@ -526,6 +569,10 @@ def broken(_obj: Object) -> list[str]:
     raise ValueError("a bug")
 
 
+def broken_by_c(obj: Object) -> list[str]:
+    return broken(obj) if obj["metadata"]["name"] == "c" else []
+
+
 class TestDeath:
     def test_of_a_thread_is_seen(self, make: Make) -> None:
         deaths = Deaths()
@@ -538,6 +585,22 @@ class TestDeath:
         assert str(informer.failure) == "a bug"
         assert informer.settled.is_set()
         assert not informer.has_synced()
+
+    def test_of_one_thread_is_seen_while_another_hangs(
+        self, make: Make, source: FakeSource, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        interrupt = source.interrupt
+        known: list[str] = []
+        informer = make(indexers={"broken": broken_by_c})
+        monkeypatch.setattr(source, "interrupt", lambda: known.append(str(informer.failure)))
+        informer.start()
+        eventually(informer.has_synced)
+        # By what comes from the watch, so that its reader is sure to wait for more.
+        source.write("c", 1)
+        eventually(lambda: not informer.is_alive())
+        eventually(lambda: informer.join(0) == ["informer-configmaps/reflector"])
+        assert known == ["a bug"]
+        interrupt()
 
     def test_is_told_before_a_log_line_that_fails(
         self, make: Make, monkeypatch: pytest.MonkeyPatch

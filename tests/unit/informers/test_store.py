@@ -36,6 +36,10 @@ class TestKeys:
         assert meta_namespace_key({"metadata": {"name": "node"}}) == "node"
         assert meta_namespace_key(DeletedFinalStateUnknown("x/y", config_map("a"))) == "x/y"
 
+    def test_of_the_namespace_index_are_empty_where_there_is_none(self) -> None:
+        assert meta_namespace_index(config_map("a")) == ["default"]
+        assert meta_namespace_index({"metadata": {"name": "node"}}) == [""]
+
     def test_can_be_split(self) -> None:
         assert split_meta_namespace_key("ns/name") == ("ns", "name")
         assert split_meta_namespace_key("name") == ("", "name")
@@ -117,6 +121,8 @@ def test_objects_come_out_in_order_and_by_reference(store: Store) -> None:
     a, b = labelled("a", 1), labelled("b", 2)
     store.replace([b, a], "3")
     assert [obj is kept for obj, kept in zip(store.list(), [b, a], strict=True)] == [True, True]
+    assert store.keys() == ["default/b", "default/a"]
+    store.update(labelled("b", 4))
     assert store.keys() == ["default/b", "default/a"]
     assert store.get("default/a") is a
     assert store.get("default/c") is None

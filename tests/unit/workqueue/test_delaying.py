@@ -78,6 +78,16 @@ def test_an_item_can_wait_again(queue: DelayingQueue[str], step: Step) -> None:
     assert [step(2.0), step(5.0)] == [["a"], []]
 
 
+def test_a_time_that_was_replaced_is_none_for_a_later_wait(
+    queue: DelayingQueue[str], step: Step
+) -> None:
+    queue.add_after("a", 7.0)
+    queue.add_after("a", 5.0)
+    assert step(5.0) == ["a"]
+    queue.add_after("a", 9.0)
+    assert [step(2.0), step(6.9), step(0.2)] == [[], [], ["a"]]
+
+
 @pytest.mark.parametrize("delay", [0.0, -1.0])
 def test_without_delay_it_is_added_at_once(queue: DelayingQueue[str], delay: float) -> None:
     queue.add_after("a", delay)
@@ -152,6 +162,18 @@ def test_no_single_wait_is_longer_than_ten_seconds(delay: float) -> None:
     finally:
         queue.shut_down()
     assert clock.waits == [10.0, 10.0]
+
+
+@pytest.mark.parametrize("end", [DelayingQueue.shut_down, DelayingQueue.shut_down_with_drain])
+def test_a_shutdown_wakes_the_thread(
+    pool: ThreadPoolExecutor, end: Callable[[DelayingQueue[str]], None]
+) -> None:
+    """Which else would hold it up for as long as it waits."""
+    clock = WaitsClock()
+    queue: DelayingQueue[str] = DelayingQueue(clock=clock)
+    eventually(lambda: len(clock.waits) == 1)
+    pool.submit(end, queue).result(timeout=5)
+    assert clock.waits == [10.0]
 
 
 class BrokenMetrics:

@@ -1,5 +1,7 @@
 """The cases of client-go's metrics_test.go, read from the registry as a scrape reads them."""
 
+import gc
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -122,6 +124,21 @@ def test_unfinished_work_is_the_sum_and_the_longest_the_longest(
     assert gauges() == (5.0, 5.0), "a shutdown does not make a stuck worker look well"
     queue.done("slower")
     assert gauges() == (0.0, 0.0)
+
+
+def test_items_are_let_go(provider: PrometheusMetricsProvider, clock: FakeClock) -> None:
+    class Item:
+        pass
+
+    metrics = provider.queue_metrics("storages", clock)
+    item = Item()
+    gone = weakref.ref(item)
+    metrics.add(item)
+    metrics.get(item)
+    metrics.done(item)
+    del item
+    gc.collect()
+    assert gone() is None
 
 
 def test_every_retry_counts_whatever_its_delay(
