@@ -19,8 +19,9 @@ from functools import partial
 from typing import Any, Final
 
 from controller import events
-from controller.api.conditions import Problem
+from controller.api.conditions import Problem, find_condition
 from controller.api.storage import EtcdStorage, name_problem
+from controller.api.times import rfc3339
 from controller.consistency import ConsistencyStore
 from controller.core import UserState, user_name
 from controller.core.users import CORE_USER_CONFLICT
@@ -32,7 +33,7 @@ from controller.ownership import STORAGE_LABEL, Claim, claim, controller_of
 from controller.plan import Delete
 from controller.reporting import Reporter
 from controller.resources import REPLICA_SETS
-from controller.status import DELETING, Observed
+from controller.status import DELETING, DEPLOYED, Observed
 from controller.watches import STORAGE_INDEX, Listers
 from controller.writer import Writer
 from informers import Client
@@ -45,6 +46,9 @@ _ORPHAN: Final = "orphan"
 
 _OVERDUE: Final = timedelta(minutes=1)
 """After the time by which a pod was to have ended: its node may be lost."""
+
+_TOLD: Final = 3
+"""Finalizers of others that are named."""
 
 Json = Mapping[str, Any]
 
@@ -90,6 +94,19 @@ class Deletion:
             self.reporter.recorder.record(storage, events.warning(events.KEYS_KEPT, kept))
         CoreFinalizer(self.client, self.consistency).take_off(storage, kept or "all is done")
         return None
+
+    def tell_who_holds(self, storage: EtcdStorage) -> None:
+        """Tell that a storage waits for others alone, if the last that was told is something else.
+
+        Of one that needed nothing of us the status goes on to say how it was.
+        """
+        told = find_condition(storage.status, DEPLOYED)
+        if told and told.get("status") == "False":
+            holders = ", ".join(storage.finalizers[:_TOLD])
+            waits = (
+                f"nothing of ours is left to do, it waits for the finalizers of others: {holders}"
+            )
+            self.reporter.report(storage, Observed(_deleting(storage, waits)))
 
     def _steps(self, storage: EtcdStorage, *, purges: bool) -> tuple[Step, ...]:
         """Return what is to be done, in order; nothing for a storage whose pods live on."""
@@ -224,7 +241,7 @@ def _awaiting_end(
     if left > 0:
         return Wait(_deleting(storage, f"its pod {name} is ending"), again=left)
     message = (
-        f"pod {name} was to end by {_told(by)} and is still there: its node may be lost, and its"
+        f"pod {name} was to end by {rfc3339(by)} and is still there: its node may be lost, and its"
         " clients write on. Bring the node back, or once it is off for certain: kubectl delete"
         f" pod {name} -n {namespace} --force"
     )
@@ -256,8 +273,4 @@ def _leave(storage: EtcdStorage) -> str:
 
 
 def _since(storage: EtcdStorage) -> str:
-    return f" since {_told(storage.deleted)}" if storage.deleted else ""
-
-
-def _told(time: datetime) -> str:
-    return f"{time:%Y-%m-%dT%H:%M:%SZ}"
+    return f" since {rfc3339(storage.deleted)}" if storage.deleted else ""

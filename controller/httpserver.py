@@ -1,8 +1,8 @@
 """Serves pages over HTTP to whoever operates the controller, each made when it is asked for.
 
 Anybody in the cluster may ask: a request has a few seconds from its first byte to its last, and
-only so many are served at once, of one client a few of them. Further ones are turned away, and
-never wait for others.
+only so many are served at once, of one client a few of them, whose further ones are turned away.
+Where all together are too many the oldest gives way, so that nobody waits for who holds on.
 """
 
 import contextlib
@@ -63,7 +63,10 @@ def metrics_page(registry: CollectorRegistry) -> MakePage:
     """Return what makes the page with all metrics of `registry`, as Prometheus reads it."""
 
     def page(request: Request) -> Page:
-        encode, content_type = choose_encoder(request.accept)
+        try:
+            encode, content_type = choose_encoder(request.accept)
+        except TypeError:  # by a version that is none, which nobody should be able to fill logs by
+            encode, content_type = choose_encoder("")
         return Page(content_type, encode(registry))
 
     return page
@@ -119,8 +122,9 @@ class _Server(ThreadingHTTPServer):
         client = client_address[0]
         with self._lock:
             theirs = sum(1 for _, address in self._open.values() if address == client)
-            room = len(self._open) < AT_ONCE and theirs < OF_ONE_CLIENT
+            room = theirs < OF_ONE_CLIENT
             if room:
+                self._make_room_locked()
                 self._open[request] = self._clock.monotonic() + PATIENCE, client
         if room:
             super().process_request(request, client_address)
@@ -143,13 +147,23 @@ class _Server(ThreadingHTTPServer):
         """Whoever asked has gone, or was cut."""
         _log.debug("http_request_broke", exc_info=True)
 
+    def _make_room_locked(self) -> None:
+        """Cut the oldest if there is no room for one more; to be called with the lock held."""
+        if len(self._open) >= AT_ONCE:
+            oldest = next(iter(self._open))
+            del self._open[oldest]
+            _cut(oldest)
+
     def _cut(self, until: float) -> None:
         with self._lock:
-            late = [request for request, (end, _) in self._open.items() if end <= until]
-            for request in late:
-                # Not closed, which is for the thread that reads from it.
-                with contextlib.suppress(OSError):
-                    request.shutdown(socket.SHUT_RDWR)
+            for request in [request for request, (end, _) in self._open.items() if end <= until]:
+                _cut(request)
+
+
+def _cut(request: socket.socket) -> None:
+    """End a connection, but not close it, which is for the thread that reads from it."""
+    with contextlib.suppress(OSError):
+        request.shutdown(socket.SHUT_RDWR)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -6,7 +6,6 @@ that the queue comes back with growing delay, and reported in the status if some
 """
 
 import random
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -19,6 +18,7 @@ from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage, name_problem, read_storage
 from controller.certificates import CertificateLook
 from controller.certifier import Certifier
+from controller.certmetrics import CertificateMetrics
 from controller.certstatus import Certified, News, delivered_news, stored_news
 from controller.consistency import ConsistencyStore
 from controller.consumers import Report
@@ -31,7 +31,6 @@ from controller.edits import remarked
 from controller.events import Recorder
 from controller.fights import Fights
 from controller.finalizer import CoreFinalizer, lacks_finalizer
-from controller.metrics import CertificateMetrics
 from controller.observed import (
     after_fights,
     after_turn,
@@ -71,17 +70,14 @@ _TLS_REQUIRED: Final = (
     " spec.caCertConfigMap and a Secret in spec.clientCertSecret for each consumer"
 )
 
-_TOKEN: Final = re.compile(r"[0-9a-f]{32}")
-"""What a drain token of ours looks like."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Look:
     """What was seen of one storage, and what to write for it; `again` as `Tenant` has it.
 
-    `certificates` is None where nothing can be delivered of what was `decided` on them, which is
-    None for a storage that has none. So many writes of the plan as `secrets` says are of theirs,
-    the first ones.
+    `decided` is about its certificates, None if it has none; `certificates` is the same, but None
+    where nothing of it can be delivered. The first writes of the plan, `secrets` in number, are
+    those of the Secrets with certificates.
     """
 
     snapshot: Snapshot
@@ -136,6 +132,8 @@ class Reconciler:
             self.metrics.forget(name)
             self.fights.forget(name)
             self.keeper.forget(name)
+            if storage and storage.finalizers:
+                self._deletion.tell_who_holds(storage)
             return None  # The garbage collector follows the owner references.
         if storage.deleting:
             with self._reporter.telling(storage, lambda: Observed(None)):
@@ -330,9 +328,7 @@ class Reconciler:
     def _drain_token(self, replica_set: Mapping[str, Any] | None) -> str:
         """Return the token of the pods that run; a new one, for one that is none, rolls them."""
         token = drain_token(replica_set) if replica_set else ""
-        if _TOKEN.fullmatch(token):
-            return token
-        return f"{self.rng.getrandbits(128):032x}"
+        return token or f"{self.rng.getrandbits(128):032x}"
 
     def _exists(self, storage: EtcdStorage, plan: Plan) -> bool:
         """Ask the server whether `storage` is still there, unless it is so new that it must be.

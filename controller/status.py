@@ -12,7 +12,7 @@ from typing import Any, Final
 from controller import certstatus, podstate
 from controller.api.conditions import Condition, Problem, find_condition, merge_conditions
 from controller.api.storage import CORE_USER_OWNER, EtcdStorage
-from controller.api.times import read_time
+from controller.api.times import read_time, rfc3339
 from controller.certstatus import CERTIFICATES_READY, SERVING_NEW_CERTIFICATES, Certified
 from controller.dataplane.rolling import (
     PROGRESS_DEADLINE,
@@ -102,7 +102,7 @@ def desired_status(storage: EtcdStorage, observed: Observed, *, now: datetime) -
         merge_conditions,
         _conditions(storage, now),
         generation=storage.generation,
-        now=now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        now=rfc3339(now),
     )
     overdue = overdue_at({"conditions": merged(told)})
     late = overdue is not None and overdue <= now
@@ -150,7 +150,7 @@ def _usage(storage: EtcdStorage, keys: int | None, now: datetime) -> Json:
     if keys == storage.keys:
         told: Json = storage.status["usage"]
         return told
-    return {"keys": keys, "measuredAt": now.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    return {"keys": keys, "measuredAt": rfc3339(now)}
 
 
 def _certificates(storage: EtcdStorage, observed: Observed, now: datetime) -> Json:
@@ -184,7 +184,9 @@ def _ready(
     storage: EtcdStorage, observed: Observed, alive: Sequence[Json], ready: int
 ) -> Condition:
     if not observed.served:
-        return Condition(READY, False, NOT_DEPLOYED, "there is no Service of this storage")
+        going = "the storage is being deleted" if storage.deleting else ""
+        why = going or "there is no Service of this storage"
+        return Condition(READY, False, NOT_DEPLOYED, why)
     if ready:
         message = _joined("pods behind the Service read from the core", observed.failure)
         return Condition(READY, True, PODS_READY, message)

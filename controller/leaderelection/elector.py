@@ -82,6 +82,8 @@ class LeaderElector:
         self._release = False
         self._leader: str | None = None
         """Who was told to lead last."""
+        self._trouble = ""
+        """Why the last attempt failed, '' if it did not; for the thread that makes the calls."""
         self._callbacks: LeaderCallbacks | None = None
         self._threads: list[threading.Thread] = []
         """The one that makes the calls, and then those that it starts."""
@@ -184,14 +186,17 @@ class LeaderElector:
             return not self._stopped
 
     def _attempt(self) -> None:
+        trouble = ""
         while (request := self._next_request()) is not None:
             sent = self._clock.monotonic()
             try:
                 lease = self._perform(request)
             except (ApiError, ConnectionFailed) as error:
+                trouble = str(error)
                 self._failed(error)
             else:
                 self._answered(request, lease, sent)
+        self._trouble = trouble
 
     def _next_request(self) -> Request | None:
         with self._changed:
@@ -210,12 +215,16 @@ class LeaderElector:
         return self._lock.update(request.record, request.resource_version)
 
     def _failed(self, error: ApiError | ConnectionFailed) -> None:
+        """Go on from there, and say it: a right that is missing is missed at every attempt."""
         with self._changed:
             self._election.failed(refused=isinstance(error, ApiError))
             leading = self._election.leading
+        text = str(error)
         raced = is_conflict(error) or is_already_exists(error) or is_not_found(error)
         tell = _log.info if raced and not leading else _log.warning
-        tell("lease_not_renewed" if leading else "lease_not_acquired", error=str(error))
+        if text == self._trouble:
+            tell = _log.debug
+        tell("lease_not_renewed" if leading else "lease_not_acquired", error=text)
 
     def _answered(self, request: Request, lease: Lease | None, sent: float) -> None:
         with self._changed:

@@ -8,6 +8,9 @@ from typing import Any, Final, Self
 RELEASED: Final = 1
 """Seconds that a released lease is good for, as in client-go: the API takes no 0."""
 
+_MOST_TRANSITIONS: Final = 2**31 - 1
+"""The API takes no more, and what it refuses would keep everybody from leading for ever."""
+
 
 @dataclass(frozen=True, slots=True)
 class LeaderElectionRecord:
@@ -62,7 +65,7 @@ def acquired(
     before: LeaderElectionRecord | None, identity: str, lease_duration: int, now: datetime
 ) -> LeaderElectionRecord:
     """Return the record by which `identity` takes over from `before`, or begins without one."""
-    transitions = before.transitions + 1 if before else 0
+    transitions = min(before.transitions + 1, _MOST_TRANSITIONS) if before else 0
     time = micro_time(now)
     return LeaderElectionRecord(identity, lease_duration, time, time, transitions)
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hack.chaos.core import Core
 from hack.chaos.edits import CONSUMERS, NAMESPACE, Editor
 from hack.chaos.picture import Picture
-from hack.chaos.run import CORE, SETTLED, ChaosError, Terms, make_ready
+from hack.chaos.run import SETTLED, ChaosError, Terms, make_ready
 from hack.cluster import binaries, components
 from hack.cluster.controlplane import ControlPlane
 from hack.program import Program, install
@@ -51,13 +52,14 @@ class Churn:
         plane = ControlPlane(self._folder / "plane", binaries.ensure(*components.CONTROL_PLANE))
         with ExitStack() as stack:
             stack.enter_context(plane)
+            core = stack.enter_context(Core(self._folder))
             install(plane, NAMESPACE, CONSUMERS)
             api = Client(load_config(str(plane.kubeconfig)), clock=REAL_CLOCK)
             stack.callback(api.close)
             names = tuple(f"churn-{number}" for number in range(self._terms.storages))
-            editor = Editor(api, self._rng, names)
-            flags = f"--etcd-core-url={CORE}"
-            program = Program(self._folder / "controller", plane, NAMESPACE, flags)
+            core.install(api, NAMESPACE)
+            editor = Editor(api, self._rng, names, core)
+            program = Program(self._folder / "controller", plane, NAMESPACE, *core.flags)
             stack.enter_context(program)
             return self._edit(editor, program)
 

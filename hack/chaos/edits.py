@@ -3,8 +3,9 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from controller.api.storage import CORE_FINALIZER, DELETE, RETAIN
 from controller.dataplane.names import object_name
 from controller.ownership import STORAGE_LABEL
 from controller.resources import (
@@ -16,7 +17,7 @@ from controller.resources import (
     SERVICES,
 )
 from informers import ApiError, Client, Resource
-from informers.errors import is_not_found
+from informers.errors import is_already_exists, is_not_found
 
 NAMESPACE: Final = "kube-apiserver-storage"
 CONSUMERS: Final = "consumers"
@@ -37,6 +38,13 @@ _MOST: Final = 3
 Json = dict[str, Any]
 
 
+class Core(Protocol):
+    """Keeps what storages have in the core; see `hack.chaos.core`."""
+
+    def made(self, storage: str) -> None: ...
+    def purged(self, storage: str) -> None: ...
+
+
 @dataclass
 class Editor:
     """Edits at random; `wanted` has the specs that there are to be, by name."""
@@ -44,13 +52,23 @@ class Editor:
     api: Client
     rng: random.Random
     names: tuple[str, ...]
+    core: Core
     wanted: dict[str, Json] = field(default_factory=dict)
 
     def create_all(self) -> None:
-        """Make every storage that is wanted or, where none is, one of each name."""
+        """Make a storage of each name."""
         for name in self.names:
-            if name not in self.wanted:
-                self._create(name)
+            self._create(name)
+
+    def delete_all(self) -> None:
+        """Delete every storage."""
+        for name in [*self.wanted]:
+            self._delete(name)
+
+    def restore(self, specs: Mapping[str, Json]) -> None:
+        """Make storages of these specs, by name, of none of which there is one."""
+        for name, spec in specs.items():
+            self._make(name, spec)
 
     def edit(self) -> None:
         """Do one thing to one storage, or to an object of one."""
@@ -62,13 +80,24 @@ class Editor:
         deed(name)
 
     def _create(self, name: str) -> None:
-        spec = self._spec(name)
+        """Make a storage, unless the one before it is still being deleted."""
+        try:
+            self._make(name, self._spec(name))
+        except ApiError as error:
+            if not is_already_exists(error):
+                raise
+
+    def _make(self, name: str, spec: Json) -> None:
         self.api.create(ETCD_STORAGES, manifest(name, spec))
+        self.core.made(name)
         self.wanted[name] = spec
 
     def _delete(self, name: str) -> None:
-        self.api.delete(ETCD_STORAGES, name)
-        del self.wanted[name]
+        left = self.api.delete(ETCD_STORAGES, name)
+        held = CORE_FINALIZER in (left["metadata"].get("finalizers") or ())
+        # One that no controller has seen yet goes at once, and keys of those before it stay.
+        if self.wanted.pop(name)["reclaimPolicy"] == DELETE and held:
+            self.core.purged(name)
 
     def _change(self, name: str) -> None:
         self.wanted[name] = self._spec(name)
@@ -78,6 +107,7 @@ class Editor:
         tls = self.rng.random() < 0.5
         return {
             "replicas": self.rng.randint(1, _MOST),
+            "reclaimPolicy": self.rng.choice((RETAIN, DELETE)),
             "caCertConfigMap": [{"namespace": CONSUMERS, "name": f"{name}-ca"}] if tls else [],
             "clientCertSecret": [{"namespace": CONSUMERS, "name": f"{name}-pair"}] if tls else [],
         }

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 
 from controller.api.conditions import find_condition
 from controller.dataplane.interface import REVISION_LABEL
-from controller.dataplane.names import serving_secret
+from controller.dataplane.names import object_name, serving_secret
 from controller.dataplane.rolling import is_ready, is_terminating
 from controller.ownership import STORAGE_LABEL
 from controller.pki.trustsecret import authority_secret
@@ -36,6 +36,14 @@ _KINDS: Final = (
     CONFIG_MAPS,
     SECRETS,
 )
+
+_WANTED: Final = {
+    "Deployed": "True",
+    "Ready": "True",
+    "Progressing": "False",
+    "Degraded": "False",
+}
+"""The conditions of a storage of which all is as it should be."""
 
 _OF_ONE_LIFE: Final = {
     *("uid", "resourceVersion", "creationTimestamp", "generation", "managedFields"),
@@ -136,7 +144,7 @@ def _untrue(storage: Json, pods: list[Json]) -> list[str]:
     name, replicas = storage["metadata"]["name"], storage["spec"]["replicas"]
     status = storage.get("status") or {}
     found = []
-    for type_, wanted in (("Deployed", "True"), ("Ready", "True"), ("Progressing", "False")):
+    for type_, wanted in _WANTED.items():
         told = find_condition(status, type_) or {}
         if told.get("status") != wanted:
             found.append(f"{name}: {type_} is {told.get('status')} ({told.get('reason')})")
@@ -155,6 +163,7 @@ def _conditions(storage: Json) -> list[Json]:
 
 def _certificates(storage: Json) -> Iterator[str]:
     """Yield the names of all objects with certificates that the storage has."""
+    yield object_name(SECRETS, storage["metadata"]["name"])
     lists = (storage["spec"].get(field, ()) for field in ("caCertConfigMap", "clientCertSecret"))
     consumers = [ref["name"] for refs in lists for ref in refs]
     if consumers:

@@ -16,8 +16,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from controller.resources import CONFIG_MAPS, ETCD_STORAGES, PODS, SECRETS
-from hack.chaos.edits import CONSUMERS, NAMESPACE, Editor, if_there, manifest
+from controller.resources import CONFIG_MAPS, PODS, SECRETS
+from hack.chaos.core import Core
+from hack.chaos.edits import CONSUMERS, NAMESPACE, Editor, if_there
 from hack.chaos.faults import Faults
 from hack.chaos.picture import Picture, differences
 from hack.chaos.proxy import FaultProxy
@@ -28,9 +29,6 @@ from hack.program import Program, install
 from hack.soak.fleet import say_ready
 from informers import Client, load_config
 from workqueue.clock import REAL_CLOCK
-
-CORE: Final = "http://core.example:2379"
-"""Nobody is there, and nobody asks: the pods have no kubelet."""
 
 SETTLED: Final = 180.0
 """Seconds in which all has to be as it should, once there are no faults. A guard, no measure."""
@@ -62,6 +60,7 @@ class Incident(Enum):
     CUT = "all connections cut"
     KILL = "a controller killed"
     PAUSE = "a controller frozen for longer than its lease"
+    CORE = "the core etcd killed and started again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,7 @@ class Terms:
     cuts: int = 40
     kills: int = 30
     pauses: int = 3
+    cores: int = 5
     odds: float = 0.2
     """The share of requests that meet a fault."""
     edits: int = 6
@@ -94,6 +94,7 @@ def incidents(terms: Terms, rng: random.Random) -> list[Incident]:
         Incident.CUT: terms.cuts,
         Incident.KILL: terms.kills,
         Incident.PAUSE: terms.pauses,
+        Incident.CORE: terms.cores,
     }
     found = [incident for incident, count in counts.items() for _ in range(count)]
     rng.shuffle(found)
@@ -125,6 +126,7 @@ class Chaos:
         self._say = say
         self._rng = random.Random(terms.seed)  # noqa: S311 - no secret comes of it
         self._plane = ControlPlane(folder / "plane", binaries.ensure(*components.CONTROL_PLANE))
+        self._core = Core(folder)
         self._starts = 0
 
     def run(self) -> Result:
@@ -132,17 +134,18 @@ class Chaos:
         self._say(f"seed {self._terms.seed}")
         with ExitStack() as stack:
             stack.enter_context(self._plane)
+            stack.enter_context(self._core)
             install(self._plane, NAMESPACE, CONSUMERS)
             api = Client(load_config(str(self._plane.kubeconfig)), clock=REAL_CLOCK)
             stack.callback(api.close)
+            self._core.install(api, NAMESPACE)
             names = tuple(f"chaos-{number}" for number in range(self._terms.storages))
-            editor = Editor(api, self._rng, names)
+            editor = Editor(api, self._rng, names, self._core)
             faults = Faults(self._rng)
             met, seconds, wrong = self._trouble(editor, faults)
             after = Picture.read(api).essence()
-            self._clear(editor)
-            calm = self._calm(editor)
-            wrong += differences(calm, after)
+            # What was lost in the core is lost for a calm run as well.
+            wrong = wrong or differences(self._calm(editor), after)
         wrong += self._logs()
         return Result(self._terms, met, faults.count, self._starts, seconds, wrong)
 
@@ -154,7 +157,8 @@ class Chaos:
         with ExitStack() as stack:
             proxy = FaultProxy(self._folder, self._plane, faults)
             stack.callback(proxy.close)
-            programs = [stack.enter_context(self._program(n, proxy)) for n in ("one", "two")]
+            through = f"--kubeconfig={proxy.kubeconfig}"
+            programs = [stack.enter_context(self._program(n, through)) for n in ("one", "two")]
             editor.create_all()
             faults.odds = self._terms.odds
             for incident in planned:
@@ -178,9 +182,9 @@ class Chaos:
         self._plane.controller_manager.stop(grace=0)
         self._plane.controller_manager.start()
 
-    def _program(self, name: str, proxy: FaultProxy) -> Program:
-        flags = (f"--kubeconfig={proxy.kubeconfig}", f"--etcd-core-url={CORE}", *_ELECTION)
-        return Program(self._folder / name, self._plane, NAMESPACE, *flags)
+    def _program(self, name: str, *flags: str) -> Program:
+        given = (*flags, *self._core.flags, *_ELECTION)
+        return Program(self._folder / name, self._plane, NAMESPACE, *given)
 
     def _befall(self, incident: Incident, proxy: FaultProxy, programs: Sequence[Program]) -> None:
         plane, controller = self._plane, self._rng.choice(programs).process
@@ -199,6 +203,8 @@ class Chaos:
                 controller.stop(grace=0)
             case Incident.PAUSE:
                 _freeze(controller.pid, 8.0)
+            case Incident.CORE:
+                self._core.restart()
 
     def _look(self, api: Client, programs: Sequence[Program]) -> None:
         """Do the part of the kubelets, and start controllers that have ended, and wait a bit."""
@@ -215,39 +221,44 @@ class Chaos:
         while True:
             self._look(editor.api, programs)
             wrong = Picture.read(editor.api).faults(editor.wanted) + busy(programs)
+            wrong = wrong or self._core.faults(editor.wanted)
             if not wrong or time.monotonic() > deadline:
                 return wrong
 
-    def _clear(self, editor: Editor) -> None:
-        """Remove all storages, and wait until the collector has taken what was theirs."""
+    def _calm(self, editor: Editor) -> dict[str, str]:
+        """Return what comes of the same storages without any fault."""
         self._say("the same without faults")
-        for name in editor.wanted:
-            editor.api.delete(ETCD_STORAGES, name)
+        with self._program("calm") as program:
+            wanted = {**editor.wanted}
+            self._clear(editor)
+            editor.restore(wanted)
+            if wrong := self._settle(editor, [program]):
+                raise ChaosError(f"without any fault: {wrong}")
+            return Picture.read(editor.api).essence()
+
+    def _clear(self, editor: Editor) -> None:
+        """Remove all storages, and wait until all is gone that was theirs."""
+        editor.delete_all()
+        deadline = time.monotonic() + SETTLED
+        while left := _left(Picture.read(editor.api)):
+            if time.monotonic() > deadline:
+                raise ChaosError(f"still there after the storages were deleted: {left}")
+            threading.Event().wait(_LOOK)
         for kind in (CONFIG_MAPS, SECRETS):
             for obj in editor.api.list(kind, CONSUMERS)["items"]:
                 name = obj["metadata"]["name"]
                 if_there(partial(editor.api.delete, kind, name, namespace=CONSUMERS))
-        deadline = time.monotonic() + SETTLED
-        while left := Picture.read(editor.api).leftovers:
-            if time.monotonic() > deadline:
-                raise ChaosError(f"not collected after the storages were deleted: {left}")
-            threading.Event().wait(_LOOK)
-
-    def _calm(self, editor: Editor) -> dict[str, str]:
-        """Return what comes of the same storages without any fault."""
-        for name, spec in editor.wanted.items():
-            editor.api.create(ETCD_STORAGES, manifest(name, spec))
-        flags = (f"--etcd-core-url={CORE}", *_ELECTION)
-        with Program(self._folder / "calm", self._plane, NAMESPACE, *flags) as program:
-            if wrong := self._settle(editor, [program]):
-                raise ChaosError(f"without any fault: {wrong}")
-            return Picture.read(editor.api).essence()
 
     def _logs(self) -> list[str]:
         """Return lines of the controllers' logs that no fault explains."""
         logs = self._folder.glob("*/controller.log")
         lines = (line for log in logs for line in log.read_text().splitlines())
         return [*islice((line for line in lines if any(word in line for word in _DEATHS)), 20)]
+
+
+def _left(picture: Picture) -> list[str]:
+    """Return what there is of storages that are to be gone."""
+    return [*(storage["metadata"]["name"] for storage in picture.storages), *picture.leftovers]
 
 
 def busy(programs: Sequence[Program]) -> list[str]:

@@ -21,6 +21,7 @@ TERMS = Terms(
     cuts=3,
     kills=3,
     pauses=1,
+    cores=1,
     edits=3,
 )
 

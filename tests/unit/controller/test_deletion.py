@@ -131,7 +131,7 @@ def test_user_pods_keys_and_finalizer_go_in_this_order() -> None:
     assert world.keeper.keys == {NAME: 0}
     assert world.reconcile() == [CLAIM]
     assert world.finalizers() == ["theirs"]
-    assert world.reconcile() == []
+    assert world.reconcile() == [STATUS]
     assert world.keeper.forgotten == [NAME]
 
 
@@ -217,6 +217,29 @@ def test_what_holds_up_the_removal_is_told_with_the_way_out(obstacle: Problem) -
     message = world.condition("Degraded")[2]
     assert follow(message, world.finalizers()) == ["theirs"]
     assert world.keeper.keys == {NAME: 5}
+    assert world.reconcile() == []
+
+
+def test_a_storage_that_others_hold_does_not_tell_of_what_is_done() -> None:
+    world = deployed(users=False)
+    world.delete("theirs")
+    world.reconcile()
+    world.server.remove(PODS, "a")
+    world.reconcile()
+    assert "keys under" in told(world)
+    assert world.condition("Ready")[2] == "the storage is being deleted"
+    world.keeper.work()
+    for _ in range(2):
+        world.reconcile()
+    assert world.finalizers() == ["theirs"]
+    assert told(world).endswith("it waits for the finalizers of others: theirs")
+    assert world.reconcile() == []
+
+
+def test_one_that_needed_nothing_of_us_is_let_be() -> None:
+    world = made(users=False, reclaimPolicy="Retain")
+    world.settle()
+    world.delete("theirs")
     assert world.reconcile() == []
 
 

@@ -48,7 +48,8 @@ def test_a_deleted_storage_loses_its_pods_then_its_user_then_the_finalizer(
     assert deployed.keeper.users == set()
     assert deployed.reconcile() == [CLAIM]
     assert deployed.finalizers() == ["theirs"]
-    assert deployed.reconcile() == []
+    assert deployed.reconcile() == [STATUS]
+    assert told(deployed)[1].endswith("it waits for the finalizers of others: theirs")
     assert deployed.keeper.forgotten == [NAME]
 
 
@@ -198,6 +199,7 @@ def test_its_end_leaves_the_user_of_somebody_else_alone(owner: str | None, *, se
     assert world.reconcile() == [CLAIM]
     world.keeper.work()
     assert (world.finalizers(), world.keeper.foreign) == (["theirs"], {NAME})
+    assert world.reconcile() == ([STATUS] if seen else [])
     assert world.reconcile() == []
 
 

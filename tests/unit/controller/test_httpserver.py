@@ -74,23 +74,34 @@ def test_metrics_in_the_form_that_is_asked_for() -> None:
         code, form, body = ask(port, "/metrics", accept="application/openmetrics-text")
         assert (code, form.partition(";")[0]) == (200, "application/openmetrics-text")
         assert body.endswith(b"# EOF\n")
+        with capture_logs() as logs:
+            nonsense = "application/openmetrics-text; version=abc"
+            assert ask(port, "/metrics", accept=nonsense)[0] == 200
+        assert logs == []
 
 
 def test_who_takes_too_long_is_cut_and_others_have_room_again() -> None:
     clock = FakeClock()
-    with serving({"/page": lambda _: TEXT}, clock) as port:
-        slow = [connect(port, client=2 + n // OF_ONE_CLIENT) for n in range(AT_ONCE)]
-        try:
-            for connection in slow:
-                connection.sendall(b"GET /page HTTP/1.0\r\nAnd-then: ")
-            # All places are taken, so one more is turned away.
-            eventually(lambda: turned_away(port), what="no room for another")
-            clock.step(PATIENCE)
-            assert [connection.recv(1) for connection in slow] == [b""] * AT_ONCE
-            eventually(lambda: not turned_away(port), what="room again")
-        finally:
-            for connection in slow:
-                connection.close()
+    with contextlib.ExitStack() as held, serving({"/page": lambda _: TEXT}, clock) as port:
+        slow = [held.enter_context(connect(port, client=1)) for _ in range(OF_ONE_CLIENT)]
+        for connection in slow:
+            connection.sendall(b"GET /page HTTP/1.0\r\nAnd-then: ")
+        # All places of the client are taken, so one more is turned away.
+        eventually(lambda: turned_away(port), what="no room for another")
+        clock.step(PATIENCE)
+        assert [connection.recv(1) for connection in slow] == [b""] * OF_ONE_CLIENT
+        eventually(lambda: not turned_away(port), what="room again")
+
+
+def test_where_all_places_are_held_the_oldest_gives_way() -> None:
+    """Or a few pods together could keep the kubelet from its answers, again and again."""
+    with contextlib.ExitStack() as held, serving({"/page": lambda _: TEXT}) as port:
+        many = range(AT_ONCE)
+        slow = [held.enter_context(connect(port, client=2 + n // OF_ONE_CLIENT)) for n in many]
+        assert not turned_away(port)
+        assert slow[0].recv(1) == b""
+        slow[1].sendall(b"GET /page HTTP/1.0\r\n\r\n")
+        assert slow[1].recv(4) == b"HTTP"
 
 
 def test_who_holds_all_that_it_gets_leaves_room_for_others() -> None:

@@ -8,15 +8,11 @@ from typing import Any
 import pytest
 
 from controller.api.conditions import find_condition
-from controller.api.storage import RESERVED_NAMES
 from controller.consistency import CacheBehind, ConsistencyStore
 from controller.dataplane.pods import DRAIN_TOKEN_ANNOTATION
 from controller.dataplane.rolling import PROGRESS_DEADLINE, Stage
 from controller.events import Event, Subject
-from controller.fights import Fights
-from controller.metrics import CertificateMetrics
 from controller.ownership import STORAGE_LABEL, controller_reference
-from controller.reconcile import Reconciler
 from controller.resources import (
     CONFIG_MAPS,
     ETCD_STORAGES,
@@ -29,15 +25,12 @@ from controller.resources import (
 from controller.rollouts import LOOK, Rollouts
 from controller.writer import EVICTION_PAUSE, is_stale
 from informers import ApiError, ConnectionFailed, Lister, Resource
-from tests.support.certifying import Certifying
 from tests.support.clock import FakeClock
 from tests.support.corekeeper import CoreKeeper
 from tests.support.memoryserver import WATCHED, MemoryServer
 from tests.support.objects import (
     CORE,
     NAMESPACE,
-    PLANE,
-    KnownRandom,
     core_config_map,
     core_secret,
     desired_of,
@@ -49,6 +42,7 @@ from tests.support.objects import (
     replica_set_of_2018,
     service_of_2018,
 )
+from tests.support.reconcilers import reconciler
 
 Json = dict[str, Any]
 
@@ -84,28 +78,11 @@ class World:
         self.told = Told()
         self.again: float | None = None
         self.moment = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-        listers = self.server.listers()
-        self.consistency = ConsistencyStore(listers.written(), FakeClock())
         self.woken: list[str] = []
         self.keeper = CoreKeeper()
         self.rollouts = Rollouts(1, FakeClock(), self.woken.append)
-        self.reconciler = Reconciler(
-            client=self.server.client,
-            listers=listers,
-            consistency=self.consistency,
-            dataplane=PLANE,
-            core=CORE,
-            namespace=NAMESPACE,
-            reserved_names=RESERVED_NAMES,
-            recorder=self.told,
-            now=self._now,
-            rng=KnownRandom(),
-            rollouts=self.rollouts,
-            certifier=Certifying().certifier,
-            keeper=self.keeper,
-            metrics=CertificateMetrics(self._now),
-            fights=Fights(self.server.client, NAMESPACE, FakeClock()),
-        )
+        made = reconciler(self.server, self.told, self._now)
+        self.reconciler = replace(made, keeper=self.keeper, rollouts=self.rollouts)
         self.server.put(CONFIG_MAPS, core_config_map())
         self.server.put(SECRETS, core_secret())
 
@@ -492,7 +469,7 @@ def test_a_storage_that_is_gone_leaves_nothing_behind(deployed: World) -> None:
     wait(deployed, SERVICES)
     deployed.server.catch_up()
     assert deployed.reconcile() == []
-    assert deployed.consistency.waiting() == {}
+    assert deployed.reconciler.consistency.waiting() == {}
 
 
 def test_a_patch_made_for_an_older_version_writes_no_status(deployed: World) -> None:

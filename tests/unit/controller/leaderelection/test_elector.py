@@ -338,6 +338,35 @@ def test_a_server_that_is_away_is_asked_again_and_told_of(world: World) -> None:
     eventually(lambda: world.told == ["led"])
 
 
+def test_what_keeps_it_from_leading_is_told_once_until_it_is_over(world: World) -> None:
+    """Reads may go on meanwhile, as for who may get the lease and not create it."""
+    denied = ApiError(403, "Forbidden", "cannot create")
+
+    def deny(verb: str) -> ApiError | None:
+        return denied if verb == "create" else None
+
+    def told() -> list[str]:
+        return [log["log_level"] for log in logs if log["event"] == "lease_not_acquired"]
+
+    world.lock.failing = deny
+    with capture_logs() as logs:
+        world.start()
+        for _ in range(3):
+            world.clock.await_waiters(1)
+            world.clock.step(4.4)
+        eventually(lambda: told() == ["warning", *["debug"] * 3])
+        world.clock.await_waiters(1)
+        world.lock.put(OF_ANOTHER)
+        world.lock.failing = lambda _: None
+        world.clock.step(4.4)
+        eventually(lambda: any(log["event"] == "standing_by" for log in logs))
+        world.clock.await_waiters(1)
+        world.lock.lease = None
+        world.lock.failing = deny
+        world.clock.step(4.4)
+        eventually(lambda: told()[4:] == ["warning"])
+
+
 def test_only_a_leader_whose_lease_is_over_is_unhealthy(world: World) -> None:
     """Which the guard does not let happen: the check is for the day that it hangs."""
     assert world.elector.check() is None

@@ -40,6 +40,12 @@ def test_who_acquires_counts_the_transition() -> None:
     assert acquired(None, "b", 20, NOW) == LeaderElectionRecord("b", 20, time, time, 0)
 
 
+def test_a_number_that_the_api_takes_no_successor_of_stays() -> None:
+    """Or whoever edits it to that keeps everybody from leading."""
+    full = replace(HELD, transitions=2**31 - 1)
+    assert acquired(full, "b", 20, NOW).transitions == 2**31 - 1
+
+
 def test_who_renews_keeps_all_but_the_time() -> None:
     assert renewed(HELD, 15, NOW) == replace(HELD, renew_time=micro_time(NOW))
     assert renewed(HELD, 30, NOW).lease_duration == 30

@@ -63,6 +63,7 @@ def test_every_term_is_a_flag() -> None:
 
 
 def test_every_incident_comes_as_often_as_asked_for() -> None:
-    terms = Terms(restarts=1, freezes=2, compactions=3, cuts=4, kills=5, pauses=6, seed=1)
+    counts = {"restarts": 1, "freezes": 2, "compactions": 3, "cuts": 4, "kills": 5}
+    terms = Terms(**counts, pauses=6, cores=7, seed=1)
     found = Counter(incidents(terms, random.Random(1)))
-    assert [*map(found.__getitem__, Incident)] == [1, 2, 3, 4, 5, 6]
+    assert [*map(found.__getitem__, Incident)] == [1, 2, 3, 4, 5, 6, 7]

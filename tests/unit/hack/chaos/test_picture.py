@@ -21,6 +21,7 @@ def storage(**status: Any) -> dict[str, Any]:
         condition("Deployed", "True"),
         condition("Ready", "True"),
         condition("Progressing", "False"),
+        condition("Degraded", "False"),
     ]
     return {
         "metadata": {"name": "a", "generation": 3, "uid": "u"},
