@@ -79,6 +79,8 @@ def test_status_and_doctor_print_what_the_readme_shows(shown: Demo, node: Node) 
     (command,) = re.findall(r"-> kubectl (exec .*)", told)
     inside = shown.kubectl(*shlex.split(command))
     assert "OK      core etcd: https://etcd-svc-1.etcd.svc:2379: etcd 3." in inside
+    # It knows by which flags it runs, and so which rights it needs.
+    assert "OK      rights: who asks has all 41 that it needs" in inside
 
 
 def _program(node: Node, command: str) -> str:

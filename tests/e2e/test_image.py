@@ -148,5 +148,5 @@ def test_it_runs_where_least_is_allowed_and_compiles_nothing(node: Node, restric
     assert any(line.startswith("etcdproxy-controller 0.") for line in log)
     # Where there is no byte code, Python says that it took a module from its source.
     read = [line for line in log if "code object from" in line]
-    assert len(read) > 500
+    assert any("/controller/" in line for line in read)
     assert not [line for line in read if not line.rstrip("'\"").endswith(".pyc")]

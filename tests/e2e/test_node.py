@@ -214,24 +214,6 @@ def test_an_image_is_loaded_again(node: Node) -> None:
     node.load(images.build_controller(print))
 
 
-def test_down_leaves_nothing_and_twice_is_harmless(another: Node) -> None:
-    before = traces()
-    another.up(print)
-    kubectl(another, "run", "pod", "--image", images.BUSYBOX, "--", "sleep", "infinity")
-    kubectl(another, "wait", "--for=condition=Ready", "pod/pod", "--timeout=180s")
-    # Seen from outside, a running node is no more than its processes and cgroups.
-    assert traces() == before
-    assert processes_naming(another.folder)
-    assert cgroups_of(another)
-
-    another.down()
-
-    assert_nothing_left(another, before)
-    another.down()
-    with pytest.raises(NodeError, match="not up"):
-        another.kubectl("get", "pods")
-
-
 def test_down_after_up_was_killed_half_way(another: Node) -> None:
     before = traces()
     program = "import sys; from hack.cluster.node import *; Node(Path(sys.argv[1])).up(print)"
@@ -250,6 +232,9 @@ def test_down_after_up_was_killed_half_way(another: Node) -> None:
     another.down()
 
     assert_nothing_left(another, before)
+    another.down()
+    with pytest.raises(NodeError, match="not up"):
+        another.kubectl("get", "pods")
 
 
 def test_up_after_a_crash_and_down_after_another(another: Node) -> None:
@@ -263,6 +248,10 @@ def test_up_after_a_crash_and_down_after_another(another: Node) -> None:
     assert another.running
     kubectl(another, "run", "pod", "--image", images.BUSYBOX, "--", "sleep", "infinity")
     kubectl(another, "wait", "--for=condition=Ready", "pod/pod", "--timeout=180s")
+    # Seen from outside, a running node is no more than its processes and cgroups.
+    assert traces() == before
+    assert processes_naming(another.folder)
+    assert cgroups_of(another)
     lock = another.folder.with_name(f"{another.folder.name}.lock")
 
     for pid in holders.holders(lock):

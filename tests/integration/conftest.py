@@ -3,20 +3,26 @@
 import secrets
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from hack.cluster import binaries, components
 from hack.cluster.controlplane import ControlPlane
+from informers import Client, Resource, load_config
 from tests.support.eventually import eventually
 from tests.support.suites import build_first, build_visibly, mark
 from tests.support.threads import threads_soon_ended
+from tests.support.watched import NAMESPACES
+from workqueue import RealClock
 
 _FOLDER = Path(__file__).parent
 
 _LONGEST = 600
 """Seconds after which a test hangs that does not say so itself: no measure, and no wait."""
+
+_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount", namespaced=True)
 
 _no_stray_threads = pytest.fixture(autouse=True)(threads_soon_ended)
 
@@ -53,17 +59,43 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         shutil.rmtree(folder)
 
 
+@pytest.fixture(scope="session")
+def api(control_plane: ControlPlane) -> Iterator[Client]:
+    """Give the administrator's: a kubectl for each call would take most of the tests' time."""
+    with closing(administrator(control_plane)) as client:
+        yield client
+
+
 @pytest.fixture
-def namespace(control_plane: ControlPlane) -> Iterator[str]:
-    """Give the name of a new namespace in which pods are accepted."""
+def namespace(control_plane: ControlPlane) -> str:
+    """Give the name of a new namespace in which pods are accepted.
+
+    It goes with the control plane: to empty one costs more than most tests.
+    """
     name = f"test-{secrets.token_hex(4)}"
-    control_plane.kubectl("create", "namespace", name)
-    await_account(control_plane, name)
-    yield name
-    control_plane.kubectl("delete", "namespace", name, "--wait=false")
+    # Of its own: some tests look for connections that are left.
+    with closing(administrator(control_plane)) as client:
+        create_namespace(client, name)
+    return name
 
 
-def await_account(control_plane: ControlPlane, namespace: str) -> None:
+def administrator(control_plane: ControlPlane, name: str = "administrator") -> Client:
+    """Return a client that may do anything; the server takes it for a program of this name."""
+    config = load_config(str(control_plane.kubeconfig))
+    return Client(config, clock=RealClock(), user_agent=name)
+
+
+def create_namespace(client: Client, name: str) -> None:
+    """Make a namespace, and return once pods are accepted in it."""
+    client.create(NAMESPACES, {"metadata": {"name": name}})
+    await_account(client, name)
+
+
+def await_account(client: Client, namespace: str) -> None:
     """Wait for the account that each namespace is given: without it no pod is accepted."""
-    accounts = ("get", "serviceaccounts", "--namespace", namespace, "--output=name")
-    eventually(lambda: "/default\n" in control_plane.kubectl(*accounts))
+
+    def names() -> set[str]:
+        found = client.list(_ACCOUNTS, namespace)["items"]
+        return {account["metadata"]["name"] for account in found}
+
+    eventually(lambda: "default" in names(), what=f"the account of {namespace}")

@@ -4,6 +4,7 @@ import itertools
 import random
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -16,9 +17,10 @@ import yaml
 from controller.api.storage import StorageReference
 from controller.consumers import Consumer, Consumers, Delivery, Report
 from controller.inspection.grants import Right
-from controller.resources import ETCD_STORAGES
+from controller.resources import CONFIG_MAPS, ETCD_STORAGES, SECRETS
 from hack.cluster.controlplane import ControlPlane
-from informers import Client, load_config
+from informers import APPLY_PATCH, Client, Resource, load_config
+from tests.integration.conftest import administrator
 from tests.integration.controller.conftest import establish
 from tests.support.clock import FakeClock
 from tests.support.deliveries import PairMaker, bundle
@@ -31,6 +33,14 @@ ROLE = ARTIFACTS / "consumers/role.yaml"
 USER = "consumer-writer"
 """In place of the controller's service account, whose name does not fit into a certificate."""
 
+_GROUP = "rbac.authorization.k8s.io"
+_RIGHTS = {
+    kind: Resource(_GROUP, "v1", f"{kind.lower()}s", kind, namespaced=True)
+    for kind in ("Role", "RoleBinding")
+}
+_DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", namespaced=True)
+_KINDS = {resource.kind: resource for resource in (CONFIG_MAPS, SECRETS, _DEPLOYMENTS)}
+
 Json = dict[str, Any]
 
 
@@ -38,12 +48,14 @@ Json = dict[str, Any]
 class Scene:
     """A namespace with consumers, the storage they are served from, and who may see into it.
 
-    `client` has the rights that `allow` gives, `admin` all.
+    `client` has the rights that `allow` gives, `admin` all; so has `somebody`, whom the server
+    calls kubectl-create.
     """
 
     control_plane: ControlPlane
     admin: Client
     client: Client
+    somebody: Client
     namespace: str
     storage: StorageReference
     clock: FakeClock = field(default_factory=FakeClock)
@@ -63,9 +75,17 @@ class Scene:
         documents[0]["rules"] = [*rules] or documents[0]["rules"]
         documents[1]["subjects"] = [{"kind": "User", "name": USER}]
         for document in documents:
-            self.control_plane.kubectl("apply", "-n", self.namespace, "-f", "-", stdin=document)
+            self._apply(_RIGHTS[document["kind"]], document)
         for right in self._rights(documents[0]["rules"]):
             eventually(partial(self._may, right), what=str(right))
+
+    def _apply(self, resource: Resource, document: Json) -> None:
+        self.admin.patch(
+            *(resource, document["metadata"]["name"], document),
+            namespace=self.namespace,
+            content_type=APPLY_PATCH,
+            query={"fieldManager": "administrator", "force": True},
+        )
 
     def _rights(self, rules: Iterable[Json]) -> Iterator[Right]:
         for rule in rules:
@@ -94,8 +114,8 @@ class Scene:
         return self.admin.get(consumer.resource, consumer.name, consumer.namespace)
 
     def put(self, obj: Json) -> None:
-        """Create as somebody else, whom the server calls kubectl-create."""
-        self.control_plane.kubectl("create", "-n", self.namespace, "-f", "-", stdin=obj)
+        """Create as somebody else."""
+        self.somebody.create(_KINDS[obj["kind"]], obj, self.namespace)
 
     def patch(self, consumer: Consumer, patch: Json) -> None:
         self.admin.patch(
@@ -109,11 +129,15 @@ class Scene:
 
 
 @pytest.fixture(scope="session")
-def admin(control_plane: ControlPlane) -> Iterator[Client]:
-    client = Client(load_config(str(control_plane.kubeconfig)), clock=RealClock())
-    establish(control_plane, client)
-    yield client
-    client.close()
+def admin(control_plane: ControlPlane, api: Client) -> Client:
+    establish(control_plane, api)
+    return api
+
+
+@pytest.fixture(scope="session")
+def somebody(control_plane: ControlPlane) -> Iterator[Client]:
+    with closing(administrator(control_plane, "kubectl-create")) as client:
+        yield client
 
 
 @pytest.fixture
@@ -147,7 +171,8 @@ def scene(
     control_plane: ControlPlane,
     admin: Client,
     client: Client,
+    somebody: Client,
     namespace: str,
     storages: Iterator[StorageReference],
 ) -> Scene:
-    return Scene(control_plane, admin, client, namespace, next(storages))
+    return Scene(control_plane, admin, client, somebody, namespace, next(storages))

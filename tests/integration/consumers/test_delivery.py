@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -11,9 +12,11 @@ from structlog.testing import capture_logs
 
 from controller.api.storage import StorageReference
 from controller.consumers import Consumer, Consumers
+from controller.options import PROGRAM
 from controller.resources import ETCD_STORAGES
 from informers import ApiError
 from informers.errors import is_not_found
+from tests.integration.conftest import administrator
 from tests.integration.consumers.conftest import USER, Scene
 from tests.support.deliveries import PairMaker, bundle, config_map, encoded, secret
 from tests.support.eventually import eventually
@@ -149,7 +152,8 @@ def test_a_pair_of_the_first_controller_is_told_as_that(scene: Scene) -> None:
         {"tls.crt": encoded("RSA")}, scene.pair, metadata={"annotations": {SIGNED_BY: "x"}}
     )
     # Its client was called as its program, which is what the server calls the writer.
-    scene.admin.create(scene.pair.resource, old, scene.namespace)
+    with closing(administrator(scene.control_plane, PROGRAM)) as first:
+        first.create(scene.pair.resource, old, scene.namespace)
     (message,) = scene.messages(scene.deliver())
     assert "controller of 2018" in message
     scene.delete(scene.pair)

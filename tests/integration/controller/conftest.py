@@ -16,24 +16,17 @@ from prometheus_client import CollectorRegistry
 
 from controller.controller import EtcdStorageController
 from controller.options import Options, parse_options
-from controller.resources import ETCD_STORAGES, EVENTS, PODS
+from controller.resources import CONFIG_MAPS, ETCD_STORAGES, EVENTS, PODS, SECRETS
 from hack.cluster.controlplane import ControlPlane
 from informers import ApiError, Client, load_config
 from informers.errors import is_not_found
 from tests.integration.controller.lives import Lives
 from tests.support.eventually import PATIENCE, eventually, none_left
+from tests.support.watched import NAMESPACES
 from workqueue import RealClock
 
 ARTIFACTS = Path(__file__).parent.parent.parent.parent / "artifacts"
 CRD = ARTIFACTS / "etcdstorage" / "crd.yaml"
-
-
-@pytest.fixture(scope="session")
-def api(control_plane: ControlPlane) -> Iterator[Client]:
-    """Reads in loops go this way: a kubectl for each would take most of the tests' time."""
-    client = Client(load_config(str(control_plane.kubeconfig)), clock=RealClock())
-    yield client
-    client.close()
 
 
 @pytest.fixture(scope="session")
@@ -105,9 +98,7 @@ class Storages:
     api: Client
 
     def create(self, name: str, **spec: Any) -> dict[str, Any]:
-        obj = manifest(name, spec)
-        created: dict[str, Any] = self.control_plane.kubectl_json("create", "-f", "-", stdin=obj)
-        return created
+        return self.api.create(ETCD_STORAGES, manifest(name, spec))
 
     def get(self, name: str) -> dict[str, Any]:
         return self.api.get(ETCD_STORAGES, name)
@@ -179,9 +170,9 @@ def core_certs(namespace: str) -> dict[str, Any]:
 
 
 @pytest.fixture
-def core_credentials(control_plane: ControlPlane, namespace: str) -> None:
-    for obj in (core_ca(namespace), core_certs(namespace)):
-        control_plane.kubectl("create", "-f", "-", stdin=obj)
+def core_credentials(api: Client, namespace: str) -> None:
+    api.create(CONFIG_MAPS, core_ca(namespace), namespace)
+    api.create(SECRETS, core_certs(namespace), namespace)
 
 
 def options(control_plane: ControlPlane, namespace: str, core: str, *flags: str) -> Options:
@@ -281,7 +272,6 @@ def lives(
 ) -> Iterator[Lives]:
     consumers = f"one-{namespace}", f"two-{namespace}"
     for name in consumers:
-        control_plane.kubectl("create", "namespace", name)
+        api.create(NAMESPACES, {"metadata": {"name": name}})
     yield Lives(api, load_config(str(control_plane.kubeconfig)), namespace, consumers)
-    control_plane.kubectl("delete", "etcdstorages", "--all", "--wait=false")
-    control_plane.kubectl("delete", "namespace", *consumers, "--wait=false")
+    _remove_all(api)

@@ -9,13 +9,14 @@ from typing import Any, Final, Self
 
 from controller.api.storage import RESERVED_NAMES
 from controller.certifier import Certifier
+from controller.certmetrics import CertificateMetrics
 from controller.consistency import CacheBehind, ConsistencyStore
 from controller.consumers import Consumers, Restarts
 from controller.dataplane import CoreEtcd, GatedDataPlane
+from controller.dataplane.names import object_name
 from controller.events import Event, Subject
 from controller.fights import Fights
 from controller.handlers import by_label
-from controller.metrics import CertificateMetrics
 from controller.reconcile import Reconciler
 from controller.resources import (
     CONFIG_MAPS,
@@ -138,7 +139,7 @@ class Life:
             new, refused = self._look(name)
             written.extend(new)
             assert len(written) < MANY, f"it writes without an end: {written}"
-            return not (new or refused) and self._has_all_pods(name)
+            return not (new or refused) and self._has_all_pods()
 
         eventually(settled)
         return written
@@ -160,18 +161,14 @@ class Life:
 
     def _list(self, kind: Resource, store: Store, name: str) -> None:
         namespace = self._namespace if kind.namespaced else None
-        # As the informers do: an object that lost its label is still seen, but for these.
-        query = {"labelSelector": _label(name)} if kind in {PODS, SECRETS} else {}
-        found = self.client.list(kind, namespace, **query)
+        found = self.client.list(kind, namespace, **_selecting(kind, name))
         told = {"apiVersion": kind.api_version, "kind": kind.kind}
         slim = {PODS: slim_pod, REPLICA_SETS: slim_replica_set}.get(kind, dict)
         items = [slim({**told, **item}) for item in found["items"]]
         store.replace(items, found["metadata"]["resourceVersion"])
 
-    def _has_all_pods(self, name: str) -> bool:
-        (storage,) = (
-            s for s in self._stores[ETCD_STORAGES].list() if s["metadata"]["name"] == name
-        )
+    def _has_all_pods(self) -> bool:
+        (storage,) = self._stores[ETCD_STORAGES].list()
         pods = len(self._stores[PODS].list())
         return pods == storage["spec"]["replicas"] or not self._stores[REPLICA_SETS].list()
 
@@ -240,5 +237,12 @@ class Lives:
         self.patch(name, {"spec": listing(name, self.consumers[1:])})
 
 
-def _label(name: str) -> str:
-    return f"etcd.xmudrii.com/storage={name}"
+def _selecting(kind: Resource, storage: str) -> dict[str, str]:
+    """Return the query for what the informers would have of a storage, and nothing more.
+
+    As they do, it finds an object that lost its label, but for pods and Secrets.
+    """
+    if kind in {PODS, SECRETS}:
+        return {"labelSelector": f"etcd.xmudrii.com/storage={storage}"}
+    names = {ETCD_STORAGES: storage, CONFIG_MAPS: CORE.ca_config_map}
+    return {"fieldSelector": f"metadata.name={names.get(kind) or object_name(kind, storage)}"}

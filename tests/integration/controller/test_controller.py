@@ -1,6 +1,5 @@
 """The controller from an EtcdStorage to its status, on the real API server."""
 
-import json
 import re
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +12,21 @@ from structlog.testing import capture_logs
 from controller.dataplane.names import object_name
 from controller.plan import Create, Delete, Evict, Patch, Write
 from controller.reconcile import Reconciler
-from controller.resources import ETCD_STORAGES, PODS, SERVICES
+from controller.resources import (
+    CONFIG_MAPS,
+    DISRUPTION_BUDGETS,
+    ETCD_STORAGES,
+    NETWORK_POLICIES,
+    PODS,
+    REPLICA_SETS,
+    SECRETS,
+    SERVICES,
+)
 from controller.watches import OF_EVERY_STORAGE
 from controller.writer import Writer, is_stale
-from hack.cluster.controlplane import ControlPlane, KubectlError
-from informers import ApiError
+from hack.cluster.controlplane import ControlPlane
+from informers import ApiError, Client, Resource
+from informers.errors import is_not_found
 from tests.integration.controller.conftest import (
     CRD,
     Pods,
@@ -33,19 +42,20 @@ from tests.support.eventually import eventually
 pytestmark = pytest.mark.long
 
 
-def objects_of(storage: str) -> list[str]:
-    """What every storage has, as kubectl takes it."""
-    return [f"{resource.plural}/{object_name(resource, storage)}" for resource in OF_EVERY_STORAGE]
+def objects_of(storage: str) -> list[tuple[Resource, str]]:
+    """What every storage has: kinds and names."""
+    return [(resource, object_name(resource, storage)) for resource in OF_EVERY_STORAGE]
 
 
-def _get(control_plane: ControlPlane, namespace: str, what: str) -> dict[str, Any] | None:
-    found = control_plane.kubectl("get", "-n", namespace, what, "--ignore-not-found", "-ojson")
-    return json.loads(found) if found else None
-
-
-def _patch(control_plane: ControlPlane, namespace: str, what: str, patch: dict[str, Any]) -> None:
-    flags = ("--type=merge", f"--patch={json.dumps(patch)}")
-    control_plane.kubectl("patch", "-n", namespace, what, *flags)
+def _uid(api: Client, namespace: str, resource: Resource, name: str) -> str:
+    """Return "" if there is no such object."""
+    try:
+        found = api.get(resource, name, namespace)
+    except ApiError as error:
+        if not is_not_found(error):
+            raise
+        return ""
+    return str(found["metadata"]["uid"])
 
 
 def test_a_storage_gets_its_objects_and_a_true_status(
@@ -53,6 +63,7 @@ def test_a_storage_gets_its_objects_and_a_true_status(
     core_credentials: None,
     run_controller: RunController,
     control_plane: ControlPlane,
+    api: Client,
     namespace: str,
     pods: Pods,
 ) -> None:
@@ -61,10 +72,8 @@ def test_a_storage_gets_its_objects_and_a_true_status(
         storage = storages.await_condition("first", "Deployed", "EtcdProxyDeployed")
         assert storages.condition("first", "Ready")["reason"] == "NoPodReady"
         assert storage["status"]["endpoint"] == f"http://etcd-first.{namespace}.svc:2379"
-        for what in objects_of("first"):
-            (owner,) = control_plane.kubectl_json("get", "-n", namespace, what)["metadata"][
-                "ownerReferences"
-            ]
+        for resource, name in objects_of("first"):
+            (owner,) = api.get(resource, name, namespace)["metadata"]["ownerReferences"]
             assert (owner["uid"], owner["controller"]) == (created["metadata"]["uid"], True)
         eventually(lambda: len(pods.of("first")) == 2)
         pods.make_ready("first")
@@ -160,7 +169,7 @@ def test_a_second_look_writes_nothing(
     storages: Storages,
     core_credentials: None,
     run_controller: RunController,
-    control_plane: ControlPlane,
+    api: Client,
     namespace: str,
     pods: Pods,
     monkeypatch: pytest.MonkeyPatch,
@@ -168,10 +177,7 @@ def test_a_second_look_writes_nothing(
     def versions() -> list[str]:
         objects = (
             storages.get("quiet"),
-            *(
-                control_plane.kubectl_json("get", "-n", namespace, what)
-                for what in objects_of("quiet")
-            ),
+            *(api.get(resource, name, namespace) for resource, name in objects_of("quiet")),
         )
         return [obj["metadata"]["resourceVersion"] for obj in objects]
 
@@ -181,15 +187,11 @@ def test_a_second_look_writes_nothing(
         pods.make_ready("quiet")
         storages.await_condition("quiet", "Ready", "PodsReady")
         eventually(lambda: storages.get("quiet")["status"]["readyReplicas"] == 1)
-        replica_set = ("get", "-n", namespace, "rs/etcd-rs-quiet")
-        eventually(
-            lambda: control_plane.kubectl_json(*replica_set)["status"].get("readyReplicas") == 1
-        )
+        replica_set = (REPLICA_SETS, "etcd-rs-quiet", namespace)
+        eventually(lambda: api.get(*replica_set)["status"].get("readyReplicas") == 1)
         # The disruption controller counts pods in its own time, and writes that to the budget.
-        budget = ("get", "-n", namespace, "pdb/etcd-quiet")
-        eventually(
-            lambda: control_plane.kubectl_json(*budget)["status"].get("currentHealthy") == 1
-        )
+        budget = (DISRUPTION_BUDGETS, "etcd-quiet", namespace)
+        eventually(lambda: api.get(*budget)["status"].get("currentHealthy") == 1)
     before = versions()
     looks: list[str] = []
     reconcile = Reconciler.reconcile
@@ -210,68 +212,67 @@ def test_what_is_changed_or_deleted_comes_back_and_what_others_added_stays(
     core_credentials: None,
     run_controller: RunController,
     control_plane: ControlPlane,
+    api: Client,
     namespace: str,
 ) -> None:
     with run_controller():
         storages.create("drift")
         storages.await_condition("drift", "Deployed", "EtcdProxyDeployed")
         selector = {"spec": {"selector": {"app": "other"}}, "metadata": {"labels": {"team": "x"}}}
-        _patch(control_plane, namespace, "svc/etcd-drift", selector)
+        api.patch(SERVICES, "etcd-drift", selector, namespace=namespace)
 
         def mended() -> bool:
-            service = _get(control_plane, namespace, "svc/etcd-drift") or {}
-            selector: dict[str, str] = service["spec"]["selector"]
-            return selector == {"etcd.xmudrii.com/storage": "drift"}
+            service = api.get(SERVICES, "etcd-drift", namespace)
+            return bool(service["spec"]["selector"] == {"etcd.xmudrii.com/storage": "drift"})
 
         eventually(mended)
-        service = control_plane.kubectl_json("get", "-n", namespace, "svc/etcd-drift")
+        service = api.get(SERVICES, "etcd-drift", namespace)
         assert service["metadata"]["labels"]["team"] == "x"
         control_plane.kubectl("scale", "-n", namespace, "rs/etcd-rs-drift", "--replicas=7")
 
         def scaled_back() -> bool:
-            replica_set = _get(control_plane, namespace, "rs/etcd-rs-drift") or {}
+            replica_set = api.get(REPLICA_SETS, "etcd-rs-drift", namespace)
             return bool(replica_set["spec"]["replicas"] == 2)
 
         eventually(scaled_back)
         for what in objects_of("drift"):
-            uid = control_plane.kubectl_json("get", "-n", namespace, what)["metadata"]["uid"]
-            control_plane.kubectl("delete", "-n", namespace, what)
+            resource, name = what
+            uid = _uid(api, namespace, *what)
+            control_plane.kubectl("delete", "-n", namespace, f"{resource.plural}/{name}")
 
-            def back(what: str = what, uid: str = uid) -> bool:
-                obj = _get(control_plane, namespace, what)
-                return obj is not None and obj["metadata"]["uid"] != uid
+            def back(what: tuple[Resource, str] = what, uid: str = uid) -> bool:
+                return _uid(api, namespace, *what) not in {"", uid}
 
             eventually(back)
 
 
 @pytest.mark.parametrize(
-    ("what", "change"),
+    ("resource", "change"),
     [
         # Next to ours the server would refuse it.
-        ("poddisruptionbudgets", {"maxUnavailable": None, "minAvailable": 1}),
-        ("poddisruptionbudgets", {"maxUnavailable": 0, "unhealthyPodEvictionPolicy": None}),
-        ("networkpolicies", {"ingress": [{}], "policyTypes": ["Ingress", "Egress"]}),
-        ("networkpolicies", {"podSelector": {"matchLabels": {"more": "labels"}}}),
+        (DISRUPTION_BUDGETS, {"maxUnavailable": None, "minAvailable": 1}),
+        (DISRUPTION_BUDGETS, {"maxUnavailable": 0, "unhealthyPodEvictionPolicy": None}),
+        (NETWORK_POLICIES, {"ingress": [{}], "policyTypes": ["Ingress", "Egress"]}),
+        (NETWORK_POLICIES, {"podSelector": {"matchLabels": {"more": "labels"}}}),
     ],
 )
 def test_what_a_policy_lets_in_and_a_budget_lets_go_is_ours_alone(
     storages: Storages,
     core_credentials: None,
     run_controller: RunController,
-    control_plane: ControlPlane,
+    api: Client,
     namespace: str,
-    what: str,
+    resource: Resource,
     change: dict[str, Any],
 ) -> None:
     def spec() -> Any:
-        found = control_plane.kubectl_json("get", "-n", namespace, f"{what}/etcd-strict")
-        return found["spec"]
+        return api.get(resource, "etcd-strict", namespace)["spec"]
 
     with run_controller():
         storages.create("strict")
         storages.await_condition("strict", "Deployed", "EtcdProxyDeployed")
         before = spec()
-        _patch(control_plane, namespace, f"{what}/etcd-strict", {"spec": change})
+        api.patch(resource, "etcd-strict", {"spec": change}, namespace=namespace)
         eventually(lambda: spec() == before)
 
 
@@ -281,6 +282,7 @@ def test_an_object_that_is_not_ours_is_not_touched(
     core_credentials: None,
     run_controller: RunController,
     control_plane: ControlPlane,
+    api: Client,
     namespace: str,
     holder: str,
 ) -> None:
@@ -307,13 +309,13 @@ def test_an_object_that_is_not_ours_is_not_touched(
                 "controller": True,
             }
         ]
-    before = control_plane.kubectl_json("create", "-f", "-", stdin=foreign)
+    before = api.create(SERVICES, foreign, namespace)
     with run_controller():
         storages.create("taken")
         storages.await_condition("taken", "Deployed", "NameConflict")
         assert "Service etcd-taken" in storages.condition("taken", "Deployed")["message"]
-        assert control_plane.kubectl_json("get", "-n", namespace, "svc/etcd-taken") == before
-        assert _get(control_plane, namespace, "rs/etcd-rs-taken") is None
+        assert api.get(SERVICES, "etcd-taken", namespace) == before
+        assert not _uid(api, namespace, REPLICA_SETS, "etcd-rs-taken")
         eventually(lambda: ("Warning", "ErrResourceReclaimed") in storages.events("taken"))
         control_plane.kubectl("delete", "-n", namespace, "svc/etcd-taken")
         storages.await_condition("taken", "Deployed", "EtcdProxyDeployed")
@@ -324,18 +326,19 @@ def test_an_orphan_of_ours_is_adopted(
     core_credentials: None,
     run_controller: RunController,
     control_plane: ControlPlane,
+    api: Client,
     namespace: str,
 ) -> None:
     with run_controller():
         storages.create("orphan")
         storages.await_condition("orphan", "Deployed", "EtcdProxyDeployed")
         control_plane.kubectl("delete", "es/orphan", "--cascade=orphan")
-    before = control_plane.kubectl_json("get", "-n", namespace, "rs/etcd-rs-orphan")
+    before = api.get(REPLICA_SETS, "etcd-rs-orphan", namespace)
     assert "ownerReferences" not in before["metadata"]
     with run_controller():
         again = storages.create("orphan")
         storages.await_condition("orphan", "Deployed", "EtcdProxyDeployed")
-        after = control_plane.kubectl_json("get", "-n", namespace, "rs/etcd-rs-orphan")
+        after = api.get(REPLICA_SETS, "etcd-rs-orphan", namespace)
         assert after["metadata"]["uid"] == before["metadata"]["uid"]
         (owner,) = after["metadata"]["ownerReferences"]
         assert owner["uid"] == again["metadata"]["uid"]
@@ -345,20 +348,20 @@ def test_an_orphan_of_ours_is_adopted(
 def test_missing_core_credentials_are_named_and_their_arrival_mends(
     storages: Storages,
     run_controller: RunController,
-    control_plane: ControlPlane,
+    api: Client,
     namespace: str,
 ) -> None:
     with run_controller():
         storages.create("waiting")
         storages.await_condition("waiting", "Deployed", "CoreCAMissing")
         assert "etcd-coreserving-ca" in storages.condition("waiting", "Deployed")["message"]
-        control_plane.kubectl("create", "-f", "-", stdin=core_ca(namespace, other="key"))
+        api.create(CONFIG_MAPS, core_ca(namespace, other="key"), namespace)
         eventually(lambda: "no key ca.pem" in storages.condition("waiting", "Deployed")["message"])
-        control_plane.kubectl("apply", "-f", "-", stdin=core_ca(namespace))
+        api.patch(CONFIG_MAPS, "etcd-coreserving-ca", core_ca(namespace), namespace=namespace)
         storages.await_condition("waiting", "Deployed", "CoreCertsMissing")
         assert "etcd-coreserving-cert" in storages.condition("waiting", "Deployed")["message"]
-        assert _get(control_plane, namespace, "rs/etcd-rs-waiting") is None
-        control_plane.kubectl("create", "-f", "-", stdin=core_certs(namespace))
+        assert not _uid(api, namespace, REPLICA_SETS, "etcd-rs-waiting")
+        api.create(SECRETS, core_certs(namespace), namespace)
         storages.await_condition("waiting", "Deployed", "EtcdProxyDeployed")
         eventually(lambda: ("Warning", "EtcdStorageDeployFailure") in storages.events("waiting"))
 
@@ -368,7 +371,7 @@ def test_pods_are_rolled_without_ever_having_fewer_ready(
     storages: Storages,
     core_credentials: None,
     run_controller: RunController,
-    control_plane: ControlPlane,
+    api: Client,
     namespace: str,
     pods: Pods,
     replicas: int,
@@ -394,8 +397,8 @@ def test_pods_are_rolled_without_ever_having_fewer_ready(
         eventually(lambda: storages.get("rolled")["status"]["updatedReplicas"] == replicas)
         eventually(lambda: storages.condition("rolled", "Progressing")["status"] == "False")
         # The last gap is filled before the number goes back.
-        rolled_set = ("get", "-n", namespace, "rs/etcd-rs-rolled")
-        eventually(lambda: control_plane.kubectl_json(*rolled_set)["spec"]["replicas"] == replicas)
+        rolled_set = (REPLICA_SETS, "etcd-rs-rolled", namespace)
+        eventually(lambda: api.get(*rolled_set)["spec"]["replicas"] == replicas)
     images = {pod["spec"]["initContainers"][0]["image"] for pod in pods.of("rolled")}
     assert images == {"example.org/etcd:new"}
 
@@ -414,6 +417,7 @@ def test_the_replica_set_of_2018_is_replaced(
     core_credentials: None,
     run_controller: RunController,
     control_plane: ControlPlane,
+    api: Client,
     namespace: str,
 ) -> None:
     storage = storages.create("legacy")
@@ -450,7 +454,7 @@ def test_the_replica_set_of_2018_is_replaced(
     )
     with run_controller():
         storages.await_condition("legacy", "Deployed", "EtcdProxyDeployed")
-        replica_set = control_plane.kubectl_json("get", "-n", namespace, "rs/etcd-rs-legacy")
+        replica_set = api.get(REPLICA_SETS, "etcd-rs-legacy", namespace)
         selector = replica_set["spec"]["selector"]["matchLabels"]
         assert selector == {"etcd.xmudrii.com/storage": "legacy"}
 
@@ -459,7 +463,7 @@ def test_direct_without_users_is_refused_and_named(
     storages: Storages,
     core_credentials: None,
     run_controller: RunController,
-    control_plane: ControlPlane,
+    api: Client,
     namespace: str,
 ) -> None:
     with run_controller():
@@ -467,7 +471,7 @@ def test_direct_without_users_is_refused_and_named(
         storages.await_condition("asking", "Degraded", "DirectNeedsUsers")
         assert "--etcd-core-root-secret" in storages.condition("asking", "Deployed")["message"]
         for what in objects_of("asking"):
-            assert _get(control_plane, namespace, what) is None
+            assert not _uid(api, namespace, *what)
 
 
 def test_a_refused_write_is_in_the_status_and_mends(
@@ -489,6 +493,7 @@ def test_two_storages_do_not_share_pods(
     core_credentials: None,
     run_controller: RunController,
     control_plane: ControlPlane,
+    api: Client,
     namespace: str,
     pods: Pods,
 ) -> None:
@@ -503,9 +508,7 @@ def test_two_storages_do_not_share_pods(
         eventually(lambda: storages.get("a-b").get("status", {}).get("observedGeneration") == 2)
         assert storages.condition("a-b", "Ready")["status"] == "False"
         selectors = [
-            control_plane.kubectl_json("get", "-n", namespace, f"svc/etcd-{name}")["spec"][
-                "selector"
-            ]
+            api.get(SERVICES, f"etcd-{name}", namespace)["spec"]["selector"]
             for name in ("a", "a-b")
         ]
         assert selectors[0] != selectors[1]
@@ -516,6 +519,7 @@ def test_what_belongs_to_a_deleted_storage_is_collected(
     core_credentials: None,
     run_controller: RunController,
     control_plane: ControlPlane,
+    api: Client,
     namespace: str,
 ) -> None:
     with run_controller():
@@ -524,7 +528,7 @@ def test_what_belongs_to_a_deleted_storage_is_collected(
         control_plane.kubectl("delete", "es/gone")
         # The collector learns of a new CRD every 30 s only.
         for what in objects_of("gone"):
-            control_plane.kubectl("wait", "-n", namespace, "--for=delete", what, "--timeout=120s")
+            eventually(lambda what=what: not _uid(api, namespace, *what))  # type: ignore[misc]
 
 
 def test_an_object_of_a_crd_without_a_schema_harms_no_other(
@@ -542,7 +546,7 @@ def test_an_object_of_a_crd_without_a_schema_harms_no_other(
     odd = manifest("odd", {"caCertConfigMap": [{"name": "x"}]})
     control_plane.kubectl("replace", "-f", "-", stdin=permissive)
     try:
-        eventually(lambda: _created(control_plane, odd), what="the permissive CRD to be served")
+        eventually(lambda: _created(storages.api, odd), what="the permissive CRD to be served")
     finally:
         control_plane.kubectl("apply", "-f", str(CRD))
         await_crd(storages.api)
@@ -552,10 +556,10 @@ def test_an_object_of_a_crd_without_a_schema_harms_no_other(
         eventually(lambda: storages.condition("odd", "Deployed").get("reason") == "InvalidSpec")
 
 
-def _created(control_plane: ControlPlane, obj: dict[str, Any]) -> bool:
+def _created(api: Client, obj: dict[str, Any]) -> bool:
     try:
-        control_plane.kubectl("create", "-f", "-", stdin=obj)
-    except KubectlError:
+        api.create(ETCD_STORAGES, obj)
+    except ApiError:
         return False
     return True
 
@@ -564,7 +568,7 @@ def test_a_budget_of_somebody_else_stops_a_roll_and_is_told(
     storages: Storages,
     core_credentials: None,
     run_controller: RunController,
-    control_plane: ControlPlane,
+    api: Client,
     namespace: str,
     pods: Pods,
 ) -> None:
@@ -582,7 +586,7 @@ def test_a_budget_of_somebody_else_stops_a_roll_and_is_told(
             "selector": {"matchLabels": {"etcd.xmudrii.com/storage": "held"}},
         },
     }
-    control_plane.kubectl("create", "-f", "-", stdin=budget)
+    api.create(DISRUPTION_BUDGETS, budget, namespace)
     with run_controller("--etcd-proxy-image=example.org/etcd:new"):
         eventually(lambda: len(pods.of("held")) == 3)
         pods.make_ready("held")

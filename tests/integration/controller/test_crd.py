@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from hack.cluster.controlplane import ControlPlane, KubectlError
+from informers import ApiError
 from tests.integration.controller.conftest import CRD, Storages, manifest
 from tests.support.eventually import eventually
 
@@ -85,7 +86,7 @@ def test_usable_names(storages: Storages, name: str) -> None:
 def test_refusals_say_why(
     storages: Storages, name: str, spec: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(KubectlError, match=message) as refusal:
+    with pytest.raises(ApiError, match=message) as refusal:
         storages.create(name, **spec)
     assert "type conversion error" not in str(refusal.value)
     assert "no such key" not in str(refusal.value)

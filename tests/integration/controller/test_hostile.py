@@ -51,7 +51,7 @@ from workqueue import RealClock
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
-COUNT: Final = int(os.environ.get("HOSTILE_STORAGES", "100"))
+COUNT: Final = int(os.environ.get("HOSTILE_STORAGES", "50"))
 _TOGETHER: Final = 50
 """Storages that there are at a time."""
 

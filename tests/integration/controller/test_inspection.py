@@ -57,7 +57,7 @@ def installed(control_plane: ControlPlane, api: Client, crd: None) -> Iterator[N
     """The manifests as they are, with credentials for a core; no kubelet runs the pods."""
     eventually(lambda: not api.list(ETCD_STORAGES)["items"])
     control_plane.kubectl("apply", "-f", str(DEPLOYMENT))
-    await_account(control_plane, NAMESPACE)
+    await_account(api, NAMESPACE)
     now = datetime.now(UTC)
     authority = Authority.create("core", validity=timedelta(days=90), now=now)
     pair = authority.issue(Leaf(), validity=timedelta(days=60), now=now)

@@ -1,5 +1,6 @@
 """artifacts/monitoring, as the real Prometheus and its tool take it."""
 
+import base64
 import json
 import math
 import re
@@ -14,13 +15,13 @@ import pytest
 import yaml
 
 from controller.dataplane.gate import Gate
-from controller.resources import ETCD_STORAGES, PODS
+from controller.resources import CONFIG_MAPS, ETCD_STORAGES, PODS, SECRETS
 from hack.cluster import ports
 from hack.cluster.controlplane import ControlPlane
 from hack.dataplane import CoreEtcd, GatePod, programs
 from informers import Client
-from tests.integration.conftest import await_account
-from tests.integration.controller.conftest import ARTIFACTS, Storages
+from tests.integration.conftest import create_namespace
+from tests.integration.controller.conftest import ARTIFACTS, Storages, core_ca, core_certs
 from tests.integration.controller.test_program import (
     DEPLOYMENT,
     NAMESPACE,
@@ -136,8 +137,7 @@ def test_the_service_is_the_one_that_a_monitor_selects() -> None:
 def pods(control_plane: ControlPlane, api: Client) -> Iterator[None]:
     """Put a pod of each kind there, which says that it runs."""
     core = ARTIFACTS / "etcd/etcd.yaml"
-    control_plane.kubectl("create", "namespace", "etcd")
-    await_account(control_plane, "etcd")
+    create_namespace(api, "etcd")
     control_plane.kubectl("apply", "-f", str(DEPLOYMENT), "-f", str(core))
     control_plane.kubectl("delete", "deployment", "--all", "-n", NAMESPACE)
     control_plane.kubectl("delete", "jobs", "--all", "-n", "etcd")
@@ -207,14 +207,15 @@ def metrics(query: str) -> set[str]:
 
 @pytest.fixture
 def core(tmp_path: Path) -> Iterator[CoreEtcd]:
-    with CoreEtcd(tmp_path / "core", programs.ensure()) as running:
+    with CoreEtcd(tmp_path / "core", programs.ensure(), tls=True) as running:
         yield running
 
 
 @pytest.fixture
 def gate(core: CoreEtcd, tmp_path: Path) -> Iterator[GatePod]:
     gate = Gate("foo", "Proxy", core.auth, core.urls, "token", tls=False)
-    with GatePod(tmp_path / "gate", programs.ensure(), gate) as running:
+    files = core.certificates.files(core.certificates.shared)
+    with GatePod(tmp_path / "gate", programs.ensure(), gate, core=files) as running:
         yield running
 
 
@@ -233,8 +234,19 @@ def fleet(storages: Storages) -> None:
 
 
 @pytest.fixture
+def credentials(core: CoreEtcd, api: Client, namespace: str) -> None:
+    """What the controller, and each pod, reaches the core by."""
+    authority, pair = core.certificates.authority, core.certificates.shared
+    bundle = {"ca.pem": authority.cert_pem.decode()}
+    api.create(CONFIG_MAPS, core_ca(namespace, **bundle), namespace)
+    content = {"client.pem": pair.cert_pem, "client-key.pem": pair.key_pem}
+    data = {key: base64.b64encode(value).decode() for key, value in content.items()}
+    api.create(SECRETS, {**core_certs(namespace), "data": data}, namespace)
+
+
+@pytest.fixture
 def target(
-    control_plane: ControlPlane, core: CoreEtcd, fleet: None, namespace: str
+    control_plane: ControlPlane, core: CoreEtcd, credentials: None, fleet: None, namespace: str
 ) -> Iterator[str]:
     """Give the address at which a controller, which leads, serves its metrics."""
     (port,) = ports.free(1)

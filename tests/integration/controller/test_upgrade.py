@@ -6,15 +6,17 @@ is told by tests/e2e/test_upgrade.py.
 
 import shlex
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from controller.options import PROGRAM
 from controller.ownership import STORAGE_LABEL
 from controller.resources import CONFIG_MAPS, ETCD_STORAGES, REPLICA_SETS, SECRETS, SERVICES
 from hack.cluster.controlplane import KubectlError
+from tests.integration.conftest import administrator
 from tests.integration.controller.conftest import (
     ARTIFACTS,
     CRD,
@@ -174,10 +176,10 @@ def test_the_last_state_with_its_certificates(
         original.service(storage, {"apiserver": "latest"}),
         *original.serving(storage),
     )
-    for obj in original.delivered(namespace):
-        # By a client that is called as the first controller was.
-        resource = {kind.kind: kind for kind in (CONFIG_MAPS, SECRETS)}[obj["kind"]]
-        old.api.create(resource, obj, namespace)
+    with closing(administrator(old.plane, PROGRAM)) as first:
+        for obj in original.delivered(namespace):
+            resource = {kind.kind: kind for kind in (CONFIG_MAPS, SECRETS)}[obj["kind"]]
+            first.create(resource, obj, namespace)
     before = delivered(old, namespace)
     old.plane.kubectl("apply", "-n", namespace, "-f", str(ARTIFACTS / "consumers/role.yaml"))
     upgrade()

@@ -11,6 +11,7 @@ import yaml
 
 from controller.options import parse_options
 from hack.cluster.controlplane import ControlPlane, KubectlError
+from informers import Client
 from tests.integration.conftest import await_account
 from tests.integration.controller.conftest import ARTIFACTS, CRD
 from tests.integration.controller.test_program import DEPLOYMENT, NAMESPACE
@@ -40,11 +41,11 @@ def args(objects: dict[tuple[str, str], Json]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def installed(control_plane: ControlPlane) -> None:
+def installed(control_plane: ControlPlane, api: Client) -> None:
     control_plane.kubectl("apply", "-f", str(CRD), "-f", str(DEPLOYMENT))
     control_plane.kubectl("wait", "--for=condition=Established", "-f", str(CRD))
     control_plane.kubectl("delete", "deployment", "--all", "-n", NAMESPACE)
-    await_account(control_plane, NAMESPACE)
+    await_account(api, NAMESPACE)
 
 
 def test_the_base_is_the_one_file(control_plane: ControlPlane) -> None:
@@ -120,6 +121,25 @@ def test_each_pod_is_let_in_where_pods_are_restricted(
     del loose["spec"]["containers"][0]["securityContext"]["capabilities"]
     with pytest.raises(KubectlError, match='violates PodSecurity "restricted:latest"'):
         control_plane.kubectl("create", "--dry-run=server", "-f", "-", stdin=loose)
+
+
+def test_no_pod_is_started_with_the_addresses_of_all_services() -> None:
+    """Each storage has one in this namespace: a process takes 2 MB of variables, and no more."""
+    told = [name for name, one in pods().items() if one["spec"].get("enableServiceLinks", True)]
+    assert not told
+
+
+def test_what_several_files_bring_they_bring_alike() -> None:
+    """What one of them leaves out `kubectl apply` would take away from what another brought."""
+    brought: dict[tuple[str, str, str], list[Json]] = {}
+    for path in ARTIFACTS.rglob("*.yaml"):
+        for obj in yaml.safe_load_all(path.read_text()):
+            if meta := obj.get("metadata"):
+                key = (obj["kind"], meta.get("namespace", ""), meta["name"])
+                brought.setdefault(key, []).append(obj)
+    shared = {key: objects for key, objects in brought.items() if len(objects) > 1}
+    assert ("Namespace", "", NAMESPACE) in shared
+    assert [key for key, (first, *rest) in shared.items() if any(o != first for o in rest)] == []
 
 
 @pytest.mark.parametrize("path", STORAGES, ids=lambda path: path.stem)
