@@ -47,7 +47,12 @@ class Cluster:
                     return found
                 page["continue"] = token
         except (ApiError, ConnectionFailed) as error:
-            return Unread(str(error), unserved=is_not_found(error))
+            return Unread(self._told(error), unserved=is_not_found(error))
+
+    def _told(self, error: ApiError | ConnectionFailed) -> str:
+        if isinstance(error, ApiError) and error.code == 401:
+            return f"{self._client.server} does not take the credentials: {error}"
+        return str(error)
 
     def page(self, path: str) -> Json | Unread:
         """Return what is no object, such as a kubelet's summary."""

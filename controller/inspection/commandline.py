@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Final
 from controller import flagvalues
 from controller.inspection import doctor, listing
 from controller.inspection.cluster import Cluster
+from controller.inspection.deployment import running_flags
 from controller.inspection.listing import UnreadError, Watch
 from controller.inspection.patient import Patient
 from controller.inspection.rows import Row
@@ -25,14 +27,11 @@ from controller.options import (
     found_kubeconfig,
     version,
 )
-from informers import Client, ConfigError, load_config, user_agent
+from informers import Client, ClusterConfig, ConfigError, load_config, user_agent
 from workqueue import RealClock
 
 TIMEOUT: Final = 15.0
 """Seconds for one question to the API server: somebody waits."""
-
-_INTERRUPTED: Final = 130
-"""The exit code after Ctrl-C, as a shell has it."""
 
 
 def inspect(
@@ -47,10 +46,29 @@ def inspect(
     # What retries and renews on the way would else stand between the results.
     configure_logging("error", "console")
     kubeconfig = given.kubeconfig or found_kubeconfig(environment, service_account)
+    if given.context and kubeconfig is None:
+        parser.error("argument --context: there is no kubeconfig, this is a pod of its cluster")
     try:
-        config = load_config(kubeconfig)
+        # It may run a plugin, which may ask and wait.
+        config = load_config(kubeconfig, given.context)
+        return _inspect(arguments[0], given, config, inside=kubeconfig is None)
     except ConfigError as error:
         parser.error(f"argument --kubeconfig: {error}")
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT  # As a shell has it.
+    except OSError as error:
+        # Python may not write there when it ends either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read has gone, as `head` does, or a disk is full.
+        if isinstance(error, BrokenPipeError):
+            return 0
+        sys.stderr.write(f"{parser.prog}: {error.strerror or error}\n")
+        return 1
+
+
+def _inspect(
+    command: str, given: argparse.Namespace, config: ClusterConfig, *, inside: bool
+) -> int:
     client = Client(
         config,
         clock=RealClock(),
@@ -58,15 +76,9 @@ def inspect(
         user_agent=user_agent(PROGRAM, version()),
     )
     try:
-        if arguments[0] == "status":
+        if command == "status":
             return _status(client, given)
-        return _doctor(client, given, inside=kubeconfig is None)
-    except KeyboardInterrupt:
-        return _INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read has gone, as `head` does; nor may Python write there when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _doctor(client, given, inside=inside)
     finally:
         client.close()
 
@@ -103,7 +115,8 @@ def _doctor(client: Client, given: argparse.Namespace, *, inside: bool) -> int:
     patient = Patient(
         client,
         given.namespace,
-        flags=tuple(given.flags),
+        # A controller may not read its Deployment.
+        flags=tuple(given.flags) or (running_flags() if inside else ()),
         core_urls=tuple(given.etcd_core_url),
         inside=inside,
         now=datetime.now(UTC),
@@ -123,6 +136,7 @@ def _parser(
     parser = Parser(prog=f"{PROGRAM} {command}", description=_ABOUT[command], allow_abbrev=False)
     add_cluster_flags(parser, environment, service_account)
     add = parser.add_argument
+    add("--context", metavar="NAME", help="of the kubeconfig; default: its current one")
     add("--output", "-o", choices=("json",), help="json instead of text")
     if command == "status":
         add("--watch", "-w", action="store_true", help="go on with what changes, until Ctrl-C")
@@ -139,7 +153,7 @@ def _parser(
         "flags",
         nargs="*",
         metavar="-- FLAG",
-        help="the controller's flags, where no Deployment has them",
+        help="the controller's flags, where neither a Deployment nor this pod has them",
     )
     return parser
 

@@ -111,9 +111,9 @@ def _hint(patient: Patient, options: Options) -> str:
     """Say how to ask from where the core answers."""
     setup = patient.setup
     if setup and setup.deployment:
-        # The controller may not read its Deployment, so its flags go along.
         there = f"kubectl exec -n {patient.namespace} deploy/{setup.deployment} --"
-        return f"{there} {PROGRAM} doctor -- {shlex.join(setup.flags)}"
+        given = f" -- {shlex.join(patient.flags)}" if patient.flags else ""
+        return f"{there} {PROGRAM} doctor{given}"
     at = coreservice.service_of(options.core.urls[0])
     if at is None:
         return "run doctor where the controller runs"

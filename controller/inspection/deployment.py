@@ -23,6 +23,9 @@ _VARIABLE: Final = re.compile(r"\$\((\w+)\)")
 _ELSEWHERE: Final = Path("/nonexistent")
 """In place of the pod's service account: whose namespace that is, is known."""
 
+_FIRST_PROCESS: Final = Path("/proc/1/cmdline")
+"""Of a container: what its image or manifest starts."""
+
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -51,6 +54,16 @@ def read_setup(deployment: Json) -> Setup:
         deployment=metadata["name"],
         account=f"{metadata['namespace']}:{account}",
     )
+
+
+def running_flags(command_line: Path = _FIRST_PROCESS) -> tuple[str, ...]:
+    """Return the flags of the controller that this container was started for, () if of none."""
+    try:
+        words = command_line.read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return ()
+    program = next((i for i, word in enumerate(words) if Path(word).name == PROGRAM), len(words))
+    return tuple(words[program + 1 :])
 
 
 def read_flags(arguments: Sequence[str], namespace: str) -> Options | str:

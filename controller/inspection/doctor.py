@@ -27,6 +27,14 @@ from informers import ApiError, Client, ConnectionFailed
 
 SERVER: Final = "API server"
 
+_TODO: Final = {
+    401: "the kubeconfig's credentials are wrong, or have ended: use others",
+    403: "use other credentials",
+}
+"""By the code of an answer."""
+
+_ODD: Final = "is the server of the kubeconfig's context an API server?"
+
 _AT_ONCE: Final = 8
 """Reviews of rights: there are forty, and a server may be far away."""
 
@@ -71,11 +79,11 @@ def _server(client: Client) -> Finding:
     try:
         version = json.loads(client.raw_get("/version")).get("gitVersion", "unknown")
     except ConnectionFailed as error:
-        todo = "is it up, and the server of the kubeconfig's current context the right one?"
+        todo = "is it up, and are server and CA of the kubeconfig's context the right ones?"
         return Finding(Level.FAIL, SERVER, str(error), todo)
     except ApiError as error:
         level = Level.UNKNOWN if error.code == 403 else Level.FAIL
-        return Finding(level, SERVER, f"{client.server}: {error}", "use other credentials")
+        return Finding(level, SERVER, f"{client.server}: {error}", _TODO.get(error.code, _ODD))
     return Finding(Level.OK, SERVER, f"Kubernetes {version} at {client.server}")
 
 

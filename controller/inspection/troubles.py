@@ -1,10 +1,11 @@
 """Storages that are not as they should be, in their own words."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from controller.api.storage import read_storage
+from controller.api.storage import EtcdStorage, read_storage
 from controller.inspection.finding import Finding, Level
 from controller.inspection.rows import trouble_of
 from controller.inspection.table import shortened
@@ -17,30 +18,48 @@ SEEN_WITHIN: Final = timedelta(minutes=1)
 """A controller looks at a new storage within seconds."""
 
 _NAMED: Final = 20
-"""Storages, at most: a core that is away troubles all of them alike."""
+"""Different troubles, at most."""
 
 _SHOWN: Final = 300
 
 
 def findings(storages: Sequence[Json], now: datetime) -> Iterator[Finding]:
-    """Name the storages with a trouble, those first that need a person."""
-    found = [finding for storage in storages if (finding := _finding(storage, now))]
-    found.sort(key=lambda finding: finding.level is not Level.FAIL)
-    yield from found[:_NAMED]
-    if len(found) > _NAMED:
+    """Tell of each trouble, and of a storage that has it, those first that need a person.
+
+    A core that is away troubles all storages alike: that is one finding.
+    """
+    names: dict[_Ill, list[str]] = {}
+    for read in map(read_storage, storages):
+        if ill := _ill(read, now):
+            names.setdefault(ill, []).append(read.name)
+    found = sorted(names, key=lambda ill: ill.level is not Level.FAIL)
+    yield from (_finding(ill, names[ill]) for ill in found[:_NAMED])
+    if rest := sum(len(names[ill]) for ill in found[_NAMED:]):
         todo = "etcdproxy-controller status"
-        yield Finding(Level.WARN, CHECK, f"{len(found) - _NAMED} more have a trouble", todo)
-    if not found:
+        yield Finding(Level.WARN, CHECK, f"{rest} more have a trouble", todo)
+    if not names:
         yield Finding(Level.OK, CHECK, f"none of {len(storages)} has a trouble")
 
 
-def _finding(storage: Json, now: datetime) -> Finding | None:
-    read = read_storage(storage)
-    trouble = trouble_of(read)
+@dataclass(frozen=True, slots=True)
+class _Ill:
+    """What ails a storage; `unseen`: no controller has said so, but none has been there."""
+
+    level: Level
+    what: str
+    unseen: bool
+
+
+def _ill(storage: EtcdStorage, now: datetime) -> _Ill | None:
+    trouble = trouble_of(storage)
     if trouble is None:
         return None
-    what = f"{read.name}: {trouble.reason}: {shortened(trouble.message, _SHOWN)}"
-    unseen = not read.status and now - read.created > SEEN_WITHIN
+    unseen = not storage.status and now - storage.created > SEEN_WITHIN
     level = Level.WARN if trouble.passes and not unseen else Level.FAIL
-    todo = "does the controller run?" if unseen else f"kubectl describe etcdstorage {read.name}"
-    return Finding(level, CHECK, what, todo)
+    return _Ill(level, f"{trouble.reason}: {shortened(trouble.message, _SHOWN)}", unseen)
+
+
+def _finding(ill: _Ill, names: Sequence[str]) -> Finding:
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    todo = "does the controller run?" if ill.unseen else f"kubectl describe etcdstorage {names[0]}"
+    return Finding(ill.level, CHECK, f"{names[0]}{more}: {ill.what}", todo)

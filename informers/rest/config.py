@@ -230,14 +230,14 @@ class _Settings:
     generation: int
 
 
-def load_config(kubeconfig: str | None) -> ClusterConfig:
+def load_config(kubeconfig: str | None, context: str | None = None) -> ClusterConfig:
     """Read the kubeconfig file, or files joined by ":"; None means the in-cluster mount.
 
-    Raises `ConfigError`.
+    `context` None is the current one of these files. Raises `ConfigError`.
     """
     if kubeconfig is None:
         return _in_cluster()
-    source = Kubeconfig(kubeconfig)
+    source = Kubeconfig(kubeconfig, context)
     try:
         return ClusterConfig(
             source.configuration,

@@ -35,10 +35,14 @@ digits."""
 
 
 class Kubeconfig:
-    """One file, or several joined by ":"; each method reads them anew, or raises `ConfigError`."""
+    """One file, or several joined by ":"; each method reads them anew, or raises `ConfigError`.
 
-    def __init__(self, paths: str) -> None:
+    `context` stands above the current one of the files.
+    """
+
+    def __init__(self, paths: str, context: str | None = None) -> None:
         self._paths = paths
+        self._context = context
 
     def configuration(self) -> Configuration:
         """The current context's server, trust and credentials; runs an exec plugin if need be."""
@@ -68,6 +72,8 @@ class Kubeconfig:
         if not any(path.exists() for path in paths):
             raise ConfigError("no such file")
         merged = KubeConfigMerger(self._paths).config  # type: ignore[no-untyped-call]
+        if self._context:
+            merged.value["current-context"] = self._context
         if not merged.value.get("current-context"):
             raise ConfigError("no current-context is set")
         _resolve_files(merged.value)

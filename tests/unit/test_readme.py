@@ -1,12 +1,17 @@
-"""What the README says that can be read elsewhere in the tree: flags, versions, links, length."""
+"""What the README says that can be read elsewhere in the tree: flags, metrics, versions, links."""
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from controller import options
+from controller.certmetrics import CertificateMetrics
+from controller.coremetrics import CoreCertificateMetrics
+from controller.storagemetrics import StorageMetrics
 from hack.cluster import components, versions
 
 ROOT = Path(__file__).parents[2]
@@ -16,6 +21,7 @@ DOCUMENTS = (
     *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("artifacts/*/README.md")),
 )
 LINES = 400
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 _LINK = re.compile(r"\]\(([^)#]*)(?:#([^)]*))?\)")
 
@@ -39,6 +45,34 @@ def test_its_table_has_every_flag_and_no_other() -> None:
         for flag in re.findall(r"`(--?[a-z][a-z-]*)`", line.split("|")[1])
     }
     assert told == known - {"-h", "--help"}
+
+
+def test_its_table_has_every_metric_of_storages_and_of_the_core_and_no_other() -> None:
+    collectors = (
+        StorageMetrics(NoStorages(), lambda: NEVER),
+        CertificateMetrics(lambda: NEVER),
+        CoreCertificateMetrics({}, "any", lambda: NEVER),
+    )
+    known = {
+        f"{family.name}_total" if family.type == "counter" else family.name
+        for collector in collectors
+        for family in collector.describe()
+    }
+    columns = "".join(
+        line.split("|")[1]
+        for line in section("Metrics and alerts").splitlines()
+        if line.startswith("| `")
+    )
+    # The first of a family in full, the others by their ends.
+    told = {re.sub(r"^_", "etcdproxy_storage_", name) for name in re.findall(r"`(\w+)`", columns)}
+    assert told == known
+
+
+class NoStorages:
+    """An empty cache."""
+
+    def list(self) -> list[dict[str, Any]]:
+        return []
 
 
 def test_it_names_the_versions_that_are_tested() -> None:

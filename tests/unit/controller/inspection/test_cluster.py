@@ -40,6 +40,10 @@ def test_what_may_not_be_read_is_no_absence() -> None:
     assert cluster.one(PODS, "a", "b") == Unread("cannot list resource pods (403 Forbidden)")
     shelf.failing[PODS] = ConnectionFailed("https://api", "Connection refused")
     assert cluster.items(PODS) == Unread("https://api: Connection refused")
+    shelf.failing[PODS] = ApiError(401, "Unauthorized", "Unauthorized")
+    assert cluster.items(PODS) == Unread(
+        "https://api.example:6443 does not take the credentials: Unauthorized (401 Unauthorized)"
+    )
 
 
 def test_a_kind_that_is_not_served_is_told_apart() -> None:

@@ -2,11 +2,12 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from controller import cli
 from controller.inspection import commandline, doctor, listing
 from controller.inspection.commandline import inspect
 from controller.inspection.rows import Row
@@ -72,6 +73,53 @@ def test_a_server_that_is_away_is_the_only_finding(nowhere: str, capsys: Capture
     assert "Connection refused" in only["what"]
 
 
+def test_another_context_is_asked_by_name(tmp_path: Path, capsys: Captured) -> None:
+    away, there = (f"https://127.0.0.1:{port}" for port in ports.free(2))
+    config = kubeconfig(
+        tmp_path,
+        contexts=[{"name": n, "context": {"cluster": n, "user": "u"}} for n in ("here", "there")],
+        clusters=[
+            {"name": "here", "cluster": {"server": away}},
+            {"name": "there", "cluster": {"server": there}},
+        ],
+    )
+    assert code_of("status", f"--kubeconfig={config}", "--context=there") == 1
+    assert f"{there}: " in capsys.readouterr().err
+    assert code_of("doctor", f"--kubeconfig={config}", "--context=nowhere") == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "nowhere" in said
+
+
+def test_a_pod_without_a_kubeconfig_has_no_contexts(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "token").write_text("abc")
+    pod = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+    with pytest.raises(SystemExit) as ended:
+        inspect(["status", "--context=a"], environment=pod, service_account=tmp_path)
+    assert ended.value.code == 2
+    assert "argument --context: " in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_a_plugin_that_asks_and_waits(
+    nowhere: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commandline, "load_config", interrupted)
+    assert code_of("doctor", f"--kubeconfig={nowhere}") == 130
+
+
+def test_a_full_disk_is_one_line(nowhere: str) -> None:
+    command = [sys.executable, "-m", "controller", "doctor", f"--kubeconfig={nowhere}"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == 1
+    assert ended.stderr == "etcdproxy-controller doctor: No space left on device\n"
+
+
 def test_flags_of_the_controller_come_after_two_dashes() -> None:
     parser = commandline._parser("doctor", {}, Path("/nonexistent"))
     given = parser.parse_args(["-u", "http://a:1,http://b:1", "--", "--etcd-core-url=http://c"])
@@ -108,11 +156,3 @@ def test_no_colour_goes_into_a_file(
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert code_of("doctor", f"--kubeconfig={nowhere}") == 0
     assert shown == [True]
-
-
-def test_the_program_leads_there_and_is_itself_without(nowhere: str, capsys: Captured) -> None:
-    assert cli.main(["status", f"--kubeconfig={nowhere}"]) == 1
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["--workers=none", "status"])
-    assert ended.value.code == 2
-    assert "--workers" in capsys.readouterr().err

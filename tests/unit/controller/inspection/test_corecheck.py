@@ -1,6 +1,7 @@
 """The core as the cluster and its credentials show it; nobody answers at its URL here."""
 
 import base64
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -85,12 +86,14 @@ def test_credentials_are_looked_at_by_the_flags_names() -> None:
 
 def test_a_core_of_the_cluster_that_is_not_reached_from_here_is_unknown() -> None:
     shelf = with_core(shelf_with_credentials(), "--auto-compaction-retention=5m")
-    asked, compaction = check_core(examined(shelf, deployment="controller"))
+    patient = examined(shelf, deployment="controller")
+    asked, compaction = check_core(patient)
     assert (asked.level, asked.check) == (Level.UNKNOWN, "core etcd")
-    assert asked.todo == (
-        "kubectl exec -n ns deploy/controller -- etcdproxy-controller doctor --"
-        " --etcd-core-url=https://core.etcd.svc:2379"
-    )
+    # That pod knows its flags.
+    there = "kubectl exec -n ns deploy/controller -- etcdproxy-controller doctor"
+    assert asked.todo == there
+    given, _ = check_core(replace(patient, flags=("--workers=1",)))
+    assert given.todo == f"{there} -- --workers=1"
     assert (compaction.level, compaction.check) == (Level.OK, "compaction")
     (elsewhere, _) = check_core(examined(shelf))
     assert elsewhere.todo == (

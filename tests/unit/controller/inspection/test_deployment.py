@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.inspection.deployment import findings, flags_finding, read_flags, read_setup
+from controller.inspection.deployment import (
+    findings,
+    flags_finding,
+    read_flags,
+    read_setup,
+    running_flags,
+)
 from controller.inspection.finding import Level
 from controller.options import Options
 
@@ -86,3 +92,14 @@ def test_its_pods_are_counted(ready: int, level: str) -> None:
 def test_users_are_told() -> None:
     flags = (URL, "--etcd-core-root-secret=root", "--etcd-core-client-ca-secret=ca")
     assert flags_finding(read_flags(flags, NAMESPACE)).what.endswith(", a user for each storage")
+
+
+def test_a_pod_tells_the_flags_it_was_started_with(tmp_path: Path) -> None:
+    told = tmp_path / "cmdline"
+    program = "/usr/bin/python3\0/usr/local/bin/etcdproxy-controller\0"
+    told.write_text(f"{program}{URL}\0--reserved-names=\0")
+    assert running_flags(told) == (URL, "--reserved-names=")
+    # Of a pod whose containers share their processes, and of none.
+    told.write_text("/pause\0")
+    assert running_flags(told) == ()
+    assert running_flags(tmp_path / "none") == ()

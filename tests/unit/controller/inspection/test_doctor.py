@@ -118,6 +118,20 @@ def test_a_server_that_is_away_is_one_line() -> None:
     )
 
 
+def test_credentials_that_are_not_taken_are_told_as_that() -> None:
+    shelf = healthy()
+    shelf.away = ApiError(401, "Unauthorized", "Unauthorized")
+    (only,) = diagnosis(shelf)
+    assert (only.level, only.what) == (
+        Level.FAIL,
+        "https://api.example:6443: Unauthorized (401 Unauthorized)",
+    )
+    assert "have ended" in only.todo
+    shelf.away = ApiError(400, "BadRequest", "Client sent an HTTP request")
+    (only,) = diagnosis(shelf)
+    assert "an API server?" in only.todo
+
+
 def test_a_cluster_without_the_crd_is_told_once() -> None:
     shelf = healthy()
     shelf.objects[CRDS] = []

@@ -272,6 +272,16 @@ class TestFilesOfTls:
         assert config.generation == 1
         assert LOOK_AFTER == 60
 
+    def test_are_looked_at_no_more_often(self, tmp_path: Path, config: ClusterConfig) -> None:
+        authorization(config, 0)
+        authorization(config, LOOK_AFTER)
+        (tmp_path / "ca.crt").write_bytes(authority().cert_pem)
+        generations = []
+        for now in (LOOK_AFTER + 1, 2 * LOOK_AFTER - 1, 2 * LOOK_AFTER):
+            authorization(config, now)
+            generations.append(config.generation)
+        assert generations == [0, 0, 1]
+
     def test_are_looked_at_when_the_server_does_not_match_them(
         self, tmp_path: Path, config: ClusterConfig
     ) -> None:

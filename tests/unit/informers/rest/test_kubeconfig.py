@@ -60,6 +60,22 @@ def in_base64(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
+def test_another_context_than_the_current_one_can_be_asked_for(tmp_path: Path) -> None:
+    contexts = [
+        {"name": "here", "context": {"cluster": "c", "user": "u"}},
+        {"name": "there", "context": {"cluster": "d", "user": "u"}},
+    ]
+    clusters = [
+        {"name": "c", "cluster": {"server": "https://c.example"}},
+        {"name": "d", "cluster": {"server": "https://d.example"}},
+    ]
+    path = kubeconfig(tmp_path, {"token": "abc"}, contexts=contexts, clusters=clusters)
+    assert Kubeconfig(path, "there").configuration().host == "https://d.example"
+    assert Kubeconfig(path).configuration().host == "https://c.example"
+    with pytest.raises(ConfigError, match="name nowhere"):
+        load_config(path, "nowhere")
+
+
 class TestFiles:
     def test_are_relative_to_the_kubeconfig_that_names_them(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
