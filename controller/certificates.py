@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage
+from controller.api.times import rfc3339
 from controller.consumers import Consumer, Content, Delivery, Signed, dump, load
 from controller.consumers.consumer import BUNDLE, Data, client_secrets, config_maps
 from controller.dataplane.gate import (
@@ -24,7 +25,7 @@ from controller.dataplane.gate import (
     clients_version,
     pair_file,
 )
-from controller.dataplane.names import labels, object_name, serving_secret
+from controller.dataplane.names import head, object_name, serving_secret
 from controller.pki import rotation
 from controller.pki.leaves import (
     LeafLook,
@@ -138,14 +139,12 @@ def look(
     if trust is None:
         shut = letting_in(storage, namespace, there, delivered)
         return CertificateLook(serving=shut, problem=seen.problem, again=seen.again)
-    authority = {
-        **_head(storage, namespace, authority_secret(storage.name)),
-        "type": "Opaque",
-        "data": dict(seen.data or {}),
-    }
-    authority["metadata"]["annotations"] = dict(seen.annotations or {})
     common = partial(
-        CertificateLook, authority=authority, trust=trust, problem=seen.problem, made=seen.made
+        CertificateLook,
+        authority=_authority(storage, namespace, seen),
+        trust=trust,
+        problem=seen.problem,
+        made=seen.made,
     )
     # A Service that is away for a moment comes back, mostly with the addresses that it had.
     ips = addresses_in(there) if found.ips is None else found.ips
@@ -159,9 +158,8 @@ def look(
         now,
         may_switch=found.everywhere == trust.signer.certificate.serial_number,
     )
-    known = {*listed(storage), *delivered}
     serving = {
-        **remembering(storage, namespace, known),
+        **remembering(storage, namespace, {*listed(storage), *delivered}),
         "type": "kubernetes.io/tls",
         "data": _serving_data(storage, trust, leaf, now),
     }
@@ -195,7 +193,7 @@ def _annotations(secret: Mapping[str, Any] | None) -> Mapping[str, str]:
 
 def remembering(storage: EtcdStorage, namespace: str, delivered: Collection[Consumer]) -> Json:
     """Return the serving Secret but for its data: all there is to say of it without TLS."""
-    secret = _head(storage, namespace, serving_secret(storage.name))
+    secret = head(SECRETS, storage, namespace, serving_secret(storage.name))
     secret["metadata"]["annotations"] = {DELIVERED: dump(delivered)}
     return secret
 
@@ -206,9 +204,9 @@ def letting_in(
     there: Mapping[str, str] | None,
     delivered: Collection[Consumer],
 ) -> Json | None:
-    """Return the serving Secret of which nothing changes but who is let in.
+    """Return the serving Secret with another list of those who are let in, and no other change.
 
-    None if there is none, or its bundle is spoilt.
+    None if there is no such Secret, or its bundle is spoilt.
     """
     bundle = decoded(there, CA)
     try:
@@ -266,6 +264,12 @@ def signed(certificate: Certificate) -> Signed:
     return Signed(serial, end, signed_by(certificate))
 
 
+def _authority(storage: EtcdStorage, namespace: str, seen: rotation.TrustLook) -> Json:
+    secret = head(SECRETS, storage, namespace, authority_secret(storage.name))
+    secret["metadata"]["annotations"] = dict(seen.annotations or {})
+    return {**secret, "type": "Opaque", "data": dict(seen.data or {})}
+
+
 def _serving_data(
     storage: EtcdStorage, trust: Trust, leaf: LeafLook, now: datetime
 ) -> dict[str, str]:
@@ -288,7 +292,7 @@ def _behind(youngest: Stamp) -> Problem:
     at, what = youngest
     return Problem(
         CLOCK_BEHIND,
-        f"by the controller's clock {what}, which the API server made at {at:%Y-%m-%dT%H:%M:%SZ},"
+        f"by the controller's clock {what}, which the API server made at {rfc3339(at)},"
         " is made more than a day from now: set the clock right, or, if that of the API server"
         " was wrong then, make the object anew; until then no certificate is made",
     )
@@ -296,14 +300,6 @@ def _behind(youngest: Stamp) -> Problem:
 
 def _encoded(files: Mapping[str, bytes]) -> dict[str, str]:
     return {name: base64.b64encode(content).decode() for name, content in files.items()}
-
-
-def _head(storage: EtcdStorage, namespace: str, name: str) -> Json:
-    return {
-        "apiVersion": SECRETS.api_version,
-        "kind": SECRETS.kind,
-        "metadata": {"name": name, "namespace": namespace, "labels": labels(storage)},
-    }
 
 
 def _digest(content: bytes) -> str:

@@ -19,11 +19,12 @@ from controller.certificates import (
 )
 from controller.consumers import Consumer, Consumers, Outcome, Report, Restarts
 from controller.dataplane.rolling import is_ready
+from controller.gatecerts import Served
 from controller.ownership import Claim, claim
 from controller.pki.lifetime import NONE_YET
 from controller.plan import Plan, Snapshot, plan_secrets
 from controller.resources import CONFIG_MAPS, PODS, REPLICA_SETS, SECRETS, SERVICES
-from controller.served import Seen, Wanted
+from controller.served import Wanted
 
 _NOTHING = Report((), float("inf"))
 
@@ -33,7 +34,7 @@ class Gates(Protocol):
 
     def look(
         self, storage: str, pods: Iterable[Mapping[str, Any]], wanted: Wanted
-    ) -> Mapping[str, Seen]: ...
+    ) -> Mapping[str, Served]: ...
     def forget(self, storage: str) -> None: ...
 
 
@@ -48,7 +49,7 @@ class Carried:
     outcomes: tuple[Outcome, ...] = ()
     withdrawals: tuple[Outcome, ...] = ()
     restarts: tuple[Outcome, ...] = ()
-    served: tuple[Seen | None, ...] = ()
+    served: tuple[Served | None, ...] = ()
     again: float = float("inf")
 
 
@@ -66,7 +67,7 @@ class Certifier:
     def withdraw(self, storage: EtcdStorage, snapshot: Snapshot) -> Report:
         """Take from those that left the storage's lists what they got.
 
-        Who is done with has no problem.
+        In the report one that is rid of all of it has no problem.
         """
         serving = snapshot.serving
         if serving is None or claim(serving, storage) not in {Claim.OWNED, Claim.ORPHAN}:
@@ -87,7 +88,7 @@ class Certifier:
     ) -> CertificateLook | None:
         """Decide on the storage's two Secrets; None where what gates serve by is not ours.
 
-        Whatever keeps the authority from being written, who leaves the lists is let in no more.
+        A consumer that left the lists is let in no more, even while no authority can be written.
         """
         authority, serving = snapshot.authority, snapshot.serving
         gone = unfinished(withdrawals)
@@ -179,7 +180,7 @@ class Certifier:
 
     def _served(
         self, storage: EtcdStorage, snapshot: Snapshot, wanted: Wanted
-    ) -> tuple[Seen | None, ...]:
+    ) -> tuple[Served | None, ...]:
         ready = [pod for pod in snapshot.pods if is_ready(pod)]
         seen = self.served.look(storage.name, ready, wanted)
         return tuple(seen.get(pod["metadata"]["uid"]) for pod in ready)

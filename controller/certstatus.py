@@ -7,14 +7,15 @@ from typing import Any, Final
 
 from controller.api.conditions import Condition, Problem
 from controller.api.storage import EtcdStorage
+from controller.api.times import rfc3339
 from controller.certificates import CertificateLook, signed
 from controller.certifier import Carried
 from controller.consumers import Outcome, Signed
+from controller.gatecerts import Served
 from controller.pki.lifetime import NONE_YET, issued
 from controller.pki.pem import Certificate
 from controller.plan import Create, Patch, Write
 from controller.resources import SECRETS
-from controller.served import Seen
 
 SIGNING: Final = "signing"
 SERVING: Final = "serving"
@@ -71,7 +72,7 @@ def problems(certified: Certified, now: datetime) -> tuple[Problem, ...]:
 def ready(certified: Certified, now: datetime) -> Condition:
     """Whether every pair and bundle is where it should be, and the gates let in who is listed.
 
-    Of a gate that nobody could ask yet, or can at all, it is believed.
+    Gates that could not be asked, now or ever, are believed to do so.
     """
     if found := problems(certified, now):
         message = "; ".join(dict.fromkeys(problem.message for problem in found))
@@ -91,10 +92,10 @@ def ready(certified: Certified, now: datetime) -> Condition:
     reason, message = CERTIFICATES_DELIVERED, "every bundle and pair is delivered"
     if stage := _stage(certified, now):
         reason = ROTATING
-        message = _STAGES[stage].format(retired=_time(look.trust.retired_at(now)))
+        message = _STAGES[stage].format(retired=rfc3339(look.trust.retired_at(now)))
     if since := look.trust.leads_since(now):
         message += (
-            f"; who was started before {_time(since)} and reads the authorities only then has to"
+            f"; who was started before {rfc3339(since)} and reads the authorities only then has to"
             " be started again"
         )
     return Condition(CERTIFICATES_READY, True, reason, message)
@@ -190,7 +191,7 @@ def _replaces(reason: str) -> bool:
 
 
 def _serial(told: Signed) -> str:
-    return f"serial {told.serial:x}, good until {_time(told.not_after)}"
+    return f"serial {told.serial:x}, good until {rfc3339(told.not_after)}"
 
 
 def _stage(certified: Certified, now: datetime) -> str:
@@ -210,7 +211,7 @@ def _stage(certified: Certified, now: datetime) -> str:
 
 def _certificate(certificate: Certificate) -> dict[str, str]:
     end = certificate.not_valid_after_utc
-    return {"serial": f"{certificate.serial_number:x}", "notAfter": _time(end)}
+    return {"serial": f"{certificate.serial_number:x}", "notAfter": rfc3339(end)}
 
 
 def _served(certified: Certified) -> dict[str, str]:
@@ -219,11 +220,11 @@ def _served(certified: Certified) -> dict[str, str]:
     if not seen:
         return {}
     first = min(seen, key=_end)
-    told = f"{first.serial:x}", _time(first.not_after)
+    told = f"{first.serial:x}", rfc3339(first.not_after)
     return dict(zip(_SERVED_FIELDS, told, strict=True))
 
 
-def _end(seen: Seen) -> tuple[datetime, int]:
+def _end(seen: Served) -> tuple[datetime, int]:
     return seen.not_after, seen.serial
 
 
@@ -235,9 +236,5 @@ def _clients(outcomes: Sequence[Outcome]) -> Iterator[Mapping[str, str]]:
                 "namespace": consumer.namespace,
                 "name": consumer.name,
                 "serial": f"{signed.serial:x}",
-                "notAfter": _time(signed.not_after),
+                "notAfter": rfc3339(signed.not_after),
             }
-
-
-def _time(time: datetime) -> str:
-    return f"{time:%Y-%m-%dT%H:%M:%SZ}"

@@ -25,7 +25,6 @@ from controller.leaderelection import (
 )
 from controller.log import configure_logging
 from controller.options import CALL_TIMEOUT, PROGRAM, Options, parse_options, version
-from controller.program import INSPECTIONS
 from informers import (
     Client,
     ClusterConfig,
@@ -43,18 +42,9 @@ _ENDING: Final = (signal.SIGTERM, signal.SIGINT)
 _log = structlog.get_logger("controller")
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the controller; 0 after a signal, 1 if a thread or the lease failed, 2 on flags.
-
-    With one of `INSPECTIONS` in front of the flags look into the cluster instead.
-    """
-    given = sys.argv[1:] if arguments is None else arguments
-    if given and given[0] in INSPECTIONS:
-        # Not the controller's: nothing of it is loaded where it runs.
-        from controller.inspection.commandline import inspect  # noqa: PLC0415 - see above
-
-        return inspect(given)
-    options = parse_options(given)
+def main(arguments: Sequence[str]) -> int:
+    """Run the controller; 0 after a signal, 1 if a thread or the lease failed, 2 on flags."""
+    options = parse_options(arguments)
     configure_logging(options.log_level, options.log_format)
     relax_collector()
     clock = RealClock()

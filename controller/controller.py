@@ -15,17 +15,17 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from controller.certifier import Certifier
+from controller.certmetrics import CertificateMetrics
 from controller.consistency import ConsistencyStore
 from controller.consumers import Consumers, Looks, Restarts
-from controller.core import Access, Listeners, UserKeeper
-from controller.core.keeper import Closable
+from controller.core import Access, ClosableCore, Listeners, UserKeeper
+from controller.coremetrics import CoreCertificateMetrics
 from controller.coreusers import CoreUsers, connect, core_access
 from controller.dataplane import GatedDataPlane
 from controller.fights import Fights
 from controller.handlers import StatusHandler
 from controller.health import Check
 from controller.leaderelection import LeaderCallbacks, LeaderElector
-from controller.metrics import CertificateMetrics
 from controller.options import PROGRAM, Options
 from controller.reconcile import Reconciler
 from controller.reconcilemetrics import ReconcileMetrics
@@ -101,6 +101,9 @@ class EtcdStorageController:
         if elector:
             watches.follow_lease(PROGRAM, elector.handler)
         registry.register(StorageMetrics(self._listers.storages, now))
+        if options.core.tls:
+            shared = self._listers.shared
+            registry.register(CoreCertificateMetrics(shared, options.namespace, now))
         self._keeper = self._make_keeper(watches, rng)
         consistency = ConsistencyStore(self._listers.written(), clock)
         watches.follow_storages(
@@ -164,7 +167,7 @@ class EtcdStorageController:
         listeners = Listeners(self._queue.add, watches.enqueue_all, self._keeper_died)
         return UserKeeper(self._connect, listeners, clock=self._clock, rng=rng)
 
-    def _connect(self, access: Access) -> Closable:
+    def _connect(self, access: Access) -> ClosableCore:
         return connect(access, self._elector.leads if self._elector else lambda: True)
 
     def _make_users(self, now: Callable[[], datetime]) -> CoreUsers | None:

@@ -11,8 +11,15 @@ from typing import Any, Final, Protocol
 
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage
-from controller.core import Access, Candidate, CoreLook, PurgeLook, TrustLook, UserLook
-from controller.core.keeper import Closable
+from controller.core import (
+    Access,
+    Candidate,
+    ClosableCore,
+    CoreLook,
+    PurgeLook,
+    TrustLook,
+    UserLook,
+)
 from controller.dataplane import CoreEtcd, UserSecrets, core_problem
 from controller.dataplane.core import CA_KEY, CERT_KEY, KEY_KEY
 from controller.ownership import Claim, claim
@@ -114,7 +121,7 @@ def _concerned(tenant: Tenant, problem: Problem | None, warning: Problem | None)
     return replace(tenant, concerns=tuple(p for p in found if p is not None))
 
 
-def connect(access: Access, may_change: Callable[[], bool]) -> Closable:
+def connect(access: Access, may_change: Callable[[], bool]) -> ClosableCore:
     """Return the core's client. gRPC is loaded only here: it takes 22 MiB of memory."""
     from controller.core.client import CoreClient  # noqa: PLC0415 - see above
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from controller.api.storage import EtcdStorage
+from controller.api.storage import EtcdStorage, StorageReference
 from controller.resources import ETCD_STORAGES, GROUP
 
 Json = dict[str, Any]
@@ -31,16 +31,19 @@ class Claim(Enum):
     FOREIGN = "foreign"
 
 
-def controller_reference(storage: EtcdStorage) -> Json:
+def owner_reference(storage: EtcdStorage | StorageReference) -> Json:
     """Return the entry of ownerReferences that makes the garbage collector follow `storage`."""
     return {
         "apiVersion": ETCD_STORAGES.api_version,
         "kind": ETCD_STORAGES.kind,
         "name": storage.name,
         "uid": storage.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
     }
+
+
+def controller_reference(storage: EtcdStorage) -> Json:
+    """Return the same where the object is the storage's alone."""
+    return {**owner_reference(storage), "controller": True, "blockOwnerDeletion": True}
 
 
 def controller_of(obj: Mapping[str, Any]) -> Mapping[str, Any] | None:

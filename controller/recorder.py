@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import structlog
 
+from controller.api.times import rfc3339
 from controller.correlator import Correlator, Posting
 from controller.events import Event, Subject
 from controller.resources import ETCD_STORAGES, EVENTS
@@ -111,7 +112,7 @@ class EventRecorder:
         """Raise the count of a written event; False if the server has forgotten it."""
         patch = {
             "count": posting.count,
-            "lastTimestamp": _timestamp(posting.at),
+            "lastTimestamp": rfc3339(posting.at),
             "message": posting.event.message[:_MESSAGE],
         }
         try:
@@ -123,7 +124,7 @@ class EventRecorder:
         return True
 
     def _manifest(self, name: str, storage: Subject, posting: Posting) -> dict[str, Any]:
-        at, event = _timestamp(posting.at), posting.event
+        at, event = rfc3339(posting.at), posting.event
         return {
             "apiVersion": EVENTS.api_version,
             "kind": EVENTS.kind,
@@ -142,7 +143,3 @@ class EventRecorder:
             "lastTimestamp": at,
             "count": posting.count,
         }
-
-
-def _timestamp(now: datetime) -> str:
-    return now.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""What the controller lacks, named once, whoever is in need: a right, as a Role has it, a CRD."""
+"""What the controller lacks, a right or a CRD: logged once, however many storages miss it."""
 
 import re
 import threading

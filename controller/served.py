@@ -9,7 +9,6 @@ import random
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -51,24 +50,10 @@ class Wanted:
     clients: str
     """The version of the list of those who are let in."""
 
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What a gate has answered last."""
-
-    serial: int
-    """Of the leaf."""
-    not_after: datetime
-    bundle_serials: frozenset[int]
-    """Of the CAs that clients' certificates may be signed by."""
-    clients: str
-    """The version of the list of those who are let in."""
-    at: float
-    """By the monotonic clock."""
-
-    def shows(self, wanted: Wanted) -> bool:
-        known = wanted.bundle_serials <= self.bundle_serials
-        return known and (self.serial, self.clients) == (wanted.serial, wanted.clients)
+    def met_by(self, served: Served) -> bool:
+        """Whether a gate that serves this serves what is wanted."""
+        known = self.bundle_serials <= served.bundle_serials
+        return known and (served.serial, served.clients) == (self.serial, self.clients)
 
 
 @dataclass(slots=True)
@@ -80,7 +65,8 @@ class _Gate:
     since: float
     """When this was wanted first."""
     due: float
-    seen: Seen | None = None
+    seen: Served | None = None
+    """What it has answered last."""
     failures: int = 0
     """In a row."""
 
@@ -128,7 +114,7 @@ class ServedCertificates:
 
     def look(
         self, storage: str, pods: Iterable[Mapping[str, Any]], wanted: Wanted
-    ) -> Mapping[str, Seen]:
+    ) -> Mapping[str, Served]:
         """Return what was seen of the pods, by uid, and see to it that more is.
 
         Those that have not shown what is wanted are asked soon, and `pods` are all that there
@@ -202,11 +188,10 @@ class ServedCertificates:
         with self._lock:
             if self._find(key) is not gate:
                 return
-            changed = served is not None and _differs(served, gate.seen)
-            if served is not None:
-                gate.seen = Seen(*_told(served), now)
+            changed = served is not None and served != gate.seen
+            gate.seen = served or gate.seen
             gate.failures = 0 if answered else gate.failures + 1
-            shown = served is not None and gate.seen is not None and gate.seen.shows(gate.wanted)
+            shown = served is not None and gate.wanted.met_by(served)
             delay = self._delay(gate, now, shown=shown)
             gate.due = now + delay
             # Who answers is asked before who does not.
@@ -226,11 +211,3 @@ class ServedCertificates:
 
     def _find(self, key: Key) -> _Gate | None:
         return self._gates.get(key[0], {}).get(key[1])
-
-
-def _differs(served: Served, seen: Seen | None) -> bool:
-    return seen is None or _told(seen) != _told(served)
-
-
-def _told(of: Served | Seen) -> tuple[int, datetime, frozenset[int], str]:
-    return of.serial, of.not_after, of.bundle_serials, of.clients

@@ -8,7 +8,7 @@ from typing import Any, Final
 from controller.api.conditions import Problem
 from controller.api.storage import EtcdStorage
 from controller.core import Trust, TrustLook, user_name
-from controller.dataplane.names import labels, object_name
+from controller.dataplane.names import head
 from controller.pki.coreuser import (
     AUTHORITY_CERT,
     OTHER_AUTHORITY,
@@ -114,13 +114,7 @@ class PairMaker:
 
     def _secret(self, storage: EtcdStorage, data: Mapping[str, str]) -> Json:
         return {
-            "apiVersion": SECRETS.api_version,
-            "kind": SECRETS.kind,
-            "metadata": {
-                "name": object_name(SECRETS, storage.name),
-                "namespace": self.namespace,
-                "labels": labels(storage),
-            },
+            **head(SECRETS, storage, self.namespace),
             "type": "kubernetes.io/tls",
             "data": dict(data),
         }

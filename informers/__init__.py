@@ -10,6 +10,12 @@ be stale. Objects are plain dicts, shared and read only. A program that keeps th
 calls `relax_collector` first. Prometheus metrics of the informers are in `informers.metrics`,
 which is to be imported by itself.
 
+Inside, on the way of an event: `rest` asks the server, `listwatch` opens lists and watches of one
+resource, and `reflector` keeps them going, with `pager`, `events`, `backoff`, `stall` and
+`watcherrors`. What it sees waits in the `fifo` until `processing` has put it into the `store` and
+told the `processor`, which has a `listener` with a thread for each of the `handlers`. All of that
+is a `shared` informer, of which the `factory` has one for each `resource`.
+
 A controller tells its queue which keys to look at, and looks at them in the store. `client` is a
 `Client`, `clock` a `RealClock` of `workqueue` or anything else with its three methods:
 

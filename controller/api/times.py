@@ -1,4 +1,4 @@
-"""Times in the status of a storage: ours as a rule, but anybody with the right may write there."""
+"""Times as API objects have them: RFC 3339 in UTC, to the second."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -8,8 +8,16 @@ _YEARS: Final = range(1970, 9000)
 does."""
 
 
+def rfc3339(time: datetime) -> str:
+    """Return what an object says for the moment `time`."""
+    return f"{time.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
 def read_time(told: Any) -> datetime | None:
-    """Return the moment in UTC; None for what is none, such as 24 o'clock or the year 0."""
+    """Return the moment in UTC; None for what is none, such as 24 o'clock or the year 0.
+
+    For a status, which is ours to write, but where anybody with the right may have written.
+    """
     try:
         time = datetime.fromisoformat(told).astimezone(UTC)
     except (TypeError, ValueError, OverflowError):

@@ -2,6 +2,11 @@
 
 There we may get, patch and create objects by name and nothing else. So everything is written by
 server-side apply, which also tells whose each field is, and nothing is watched.
+
+A `consumer` is such an object. `delivery` reads it, has `decide` say what it needs, by what
+`fields` says of managedFields, and applies that; `refusals` puts failures into words. `polls`
+remembers what was found and until when that holds, `looks` sees whether it still does. `restarts`
+rolls Deployments that read a bundle only when they start.
 """
 
 from controller.consumers.consumer import Consumer, Content, Delivery, Signed, dump, load

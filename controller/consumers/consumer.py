@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from controller.api.storage import ObjectReference, StorageReference
+from controller.api.times import rfc3339
 from controller.resources import CONFIG_MAPS, GROUP, SECRETS
 from informers import Resource
 
@@ -60,7 +61,7 @@ class Signed:
 
     @property
     def annotations(self) -> dict[str, str]:
-        return {EXPIRY: f"{self.not_after:%Y-%m-%dT%H:%M:%SZ}", SIGNED_BY: self.by}
+        return {EXPIRY: rfc3339(self.not_after), SIGNED_BY: self.by}
 
 
 @dataclass(frozen=True, slots=True)

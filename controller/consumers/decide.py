@@ -25,7 +25,8 @@ from controller.consumers.consumer import (
     manager,
 )
 from controller.consumers.fields import ANNOTATIONS, OWNERS, Path, owned, writers
-from controller.resources import CONFIG_MAPS, ETCD_STORAGES
+from controller.ownership import owner_reference
+from controller.resources import CONFIG_MAPS
 
 FOREIGN_CONTENT: Final = "ForeignContent"
 CONSUMER_IMMUTABLE: Final = "ConsumerImmutable"
@@ -152,7 +153,7 @@ def _body(
 ) -> Json:
     metadata: Json = {"name": consumer.name, "namespace": consumer.namespace, **guard}
     if owners:
-        metadata["ownerReferences"] = [_reference(owner) for owner in owners]
+        metadata["ownerReferences"] = [owner_reference(owner) for owner in owners]
     body = {
         "apiVersion": consumer.resource.api_version,
         "kind": consumer.kind,
@@ -162,15 +163,6 @@ def _body(
         return body
     metadata["annotations"] = content.signed.annotations
     return {**body, "data": dict(content.data)}
-
-
-def _reference(storage: StorageReference) -> Json:
-    return {
-        "apiVersion": ETCD_STORAGES.api_version,
-        "kind": ETCD_STORAGES.kind,
-        "name": storage.name,
-        "uid": storage.uid,
-    }
 
 
 def _paths(body: Json) -> frozenset[Path]:

@@ -33,7 +33,7 @@ STOP: Final = 2.0
 _log = structlog.get_logger("controller.core")
 
 
-class Closable(Core, keys.Core, Member, Protocol):
+class ClosableCore(Core, keys.Core, Member, Protocol):
     """A core whose `close`, by any thread, ends a call that waits, with ClosedError."""
 
 
@@ -51,7 +51,7 @@ class UserKeeper:
 
     def __init__(
         self,
-        connect: Callable[[Access], Closable],
+        connect: Callable[[Access], ClosableCore],
         listeners: Listeners,
         *,
         rng: random.Random,
@@ -77,7 +77,7 @@ class UserKeeper:
         self._access: Access | Problem | None = None
         """What the connection is to be made of."""
         self._connected: Access | Problem | None = None
-        self._client: Closable | None = None
+        self._client: ClosableCore | None = None
         self._thread = threading.Thread(target=self._run, name="core-users", daemon=True)
 
     def start(self) -> None:

@@ -7,10 +7,9 @@ from typing import Final
 
 from controller.api.storage import EtcdStorage
 from controller.dataplane.interface import Json
-from controller.dataplane.names import labels, object_name, selector
+from controller.dataplane.names import head, selector
 from controller.dataplane.pods import PORTS
 from controller.resources import DISRUPTION_BUDGETS, NETWORK_POLICIES, SERVICES
-from informers import Resource
 
 PORT: Final = 2379
 """Of the Service, whatever the pods listen on: it is part of every endpoint."""
@@ -28,7 +27,7 @@ _NAMESPACE_NAME: Final = "kubernetes.io/metadata.name"
 def service(storage: EtcdStorage, namespace: str) -> Json:
     """Return the Service that the endpoint names."""
     return {
-        **_head(SERVICES, storage, namespace),
+        **head(SERVICES, storage, namespace),
         "spec": {
             "type": "ClusterIP",
             "selector": selector(storage),
@@ -43,7 +42,7 @@ def disruption_budget(storage: EtcdStorage, namespace: str) -> Json:
     One that is not ready serves nobody, and so never keeps a node from being drained.
     """
     return {
-        **_head(DISRUPTION_BUDGETS, storage, namespace),
+        **head(DISRUPTION_BUDGETS, storage, namespace),
         "spec": {
             "maxUnavailable": 1,
             "selector": {"matchLabels": selector(storage)},
@@ -64,7 +63,7 @@ def network_policy(storage: EtcdStorage, namespace: str) -> Json:
     # Of this very namespace. It looks at which certificates are served.
     controller = {"podSelector": {"matchLabels": {**_CONTROLLER}}}
     return {
-        **_head(NETWORK_POLICIES, storage, namespace),
+        **head(NETWORK_POLICIES, storage, namespace),
         "spec": {
             "podSelector": {"matchLabels": selector(storage)},
             "policyTypes": ["Ingress"],
@@ -90,15 +89,3 @@ def _from(label: str, value: str) -> Json:
 
 def _port(number: int) -> Json:
     return {"port": number, "protocol": "TCP"}
-
-
-def _head(resource: Resource, storage: EtcdStorage, namespace: str) -> Json:
-    return {
-        "apiVersion": resource.api_version,
-        "kind": resource.kind,
-        "metadata": {
-            "name": object_name(resource, storage.name),
-            "namespace": namespace,
-            "labels": labels(storage),
-        },
-    }

@@ -10,7 +10,7 @@ from controller.api.storage import DELETE, RETAIN, EtcdStorage
 from controller.dataplane.core import CoreEtcd
 from controller.dataplane.exposure import PORT, disruption_budget, network_policy, service
 from controller.dataplane.interface import Desired, Facts, Json
-from controller.dataplane.names import labels, object_name, selector
+from controller.dataplane.names import head, object_name, selector
 from controller.dataplane.pods import Images, pod_template
 from controller.resources import DISRUPTION_BUDGETS, NETWORK_POLICIES, REPLICA_SETS, SERVICES
 
@@ -46,13 +46,7 @@ class GatedDataPlane:
 
     def _replica_set(self, storage: EtcdStorage, facts: Facts) -> Json:
         return {
-            "apiVersion": REPLICA_SETS.api_version,
-            "kind": REPLICA_SETS.kind,
-            "metadata": {
-                "name": object_name(REPLICA_SETS, storage.name),
-                "namespace": self.namespace,
-                "labels": labels(storage),
-            },
+            **head(REPLICA_SETS, storage, self.namespace),
             "spec": {
                 "replicas": storage.replicas,
                 "selector": {"matchLabels": selector(storage)},

@@ -5,7 +5,7 @@ every endpoint.
 """
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 from controller.api.storage import EtcdStorage
 from controller.ownership import STORAGE_LABEL
@@ -50,6 +50,21 @@ def storage_of(resource: Resource, name: str) -> str | None:
     """Return the storage that an object of this kind and name would belong to."""
     prefixes = _SECRETS if resource == SECRETS else (_PREFIXES[resource],)
     return next((name.removeprefix(p) for p in prefixes if name.startswith(p)), None)
+
+
+def head(
+    resource: Resource, storage: EtcdStorage, namespace: str, name: str | None = None
+) -> dict[str, Any]:
+    """Return an object of the storage without its content; `name` is by its kind unless given."""
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": name or object_name(resource, storage.name),
+            "namespace": namespace,
+            "labels": labels(storage),
+        },
+    }
 
 
 def selector(storage: EtcdStorage) -> dict[str, str]:

@@ -5,6 +5,7 @@ a pod always runs the configuration of its own revision, and there is no object 
 """
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,6 +36,9 @@ CONFIG_ANNOTATIONS: Final = "gate.etcd.xmudrii.com/"
 """What follows is the name of a file of the gate's configuration, which is the value."""
 
 DRAIN_TOKEN_ANNOTATION: Final = "etcd.xmudrii.com/drain-token"  # noqa: S105 - the name of one
+
+_DRAIN_TOKEN: Final = re.compile(r"[0-9a-f]{32}")
+"""What one of ours looks like."""
 
 PORTS: Final = Ports()
 FOLDERS: Final = Folders()
@@ -110,10 +114,10 @@ def pod_template(storage: EtcdStorage, facts: Facts, core: CoreEtcd, images: Ima
 
 
 def drain_token(replica_set: Mapping[str, Any]) -> str:
-    """Return the drain token of the pods that `replica_set` makes, '' if they have none."""
+    """Return the drain token of the pods that `replica_set` makes, '' if that is not ours."""
     annotations = replica_set["spec"]["template"]["metadata"].get("annotations") or {}
     token: str = annotations.get(DRAIN_TOKEN_ANNOTATION, "")
-    return token
+    return token if _DRAIN_TOKEN.fullmatch(token) else ""
 
 
 def uses_pair(replica_set: Mapping[str, Any], secret_name: str) -> bool:

@@ -1,7 +1,8 @@
 """One leader among several controllers, by a Lease; in the manner of client-go.
 
 Written anew because the official Python client's releases nothing, and ends at the first error of
-the network.
+the network. `election` decides, without a thread or a call; `elector` has the threads, `lock`
+reads and writes the Lease, of which a `record` is the content; `metrics` are client-go's.
 """
 
 from controller.leaderelection.election import LeaderElectionConfig

@@ -1,9 +1,10 @@
 """The Lease that is fought for, as client-go's resourcelock has it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final, Protocol
 from uuid import uuid4
 
+from controller.api.times import rfc3339
 from controller.leaderelection.record import LeaderElectionRecord, Lease
 from controller.resources import EVENTS, LEASES
 from informers import ApiError, Client
@@ -74,7 +75,7 @@ class LeaseLock:
         return self._seen(self._client.patch(LEASES, self._name, patch, namespace=self._namespace))
 
     def record_event(self, message: str, now: datetime) -> None:
-        time = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        time = rfc3339(now)
         about = {"name": self._name, "namespace": self._namespace, "uid": self._uid}
         event = {
             "apiVersion": EVENTS.api_version,

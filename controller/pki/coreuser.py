@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from controller.api.conditions import Problem
+from controller.api.times import rfc3339
 from controller.pki.authority import CLIENT, Authority, Leaf, Pair, load_signer
 from controller.pki.lifetime import renewal
 from controller.secretdata import decoded
@@ -173,7 +174,7 @@ def described(data: SecretData) -> dict[str, str]:
         return {}
     told = {
         "serial": f"{certificate.serial_number:x}",
-        "notAfter": f"{certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}",
+        "notAfter": rfc3339(certificate.not_valid_after_utc),
     }
     if named and named.key_identifier:
         told["signedBy"] = named.key_identifier.hex(":").upper()
@@ -246,9 +247,9 @@ def _extension(extensions: x509.Extensions, kind: type[_Extension]) -> _Extensio
 def _out_of_time(certificate: x509.Certificate, now: datetime) -> str:
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now >= end:
-        return f"has expired: it was good until {end:%Y-%m-%dT%H:%M:%SZ}"
+        return f"has expired: it was good until {rfc3339(end)}"
     if now < begin:
-        return f"is not valid before {begin:%Y-%m-%dT%H:%M:%SZ}"
+        return f"is not valid before {rfc3339(begin)}"
     return ""
 
 
@@ -259,7 +260,7 @@ def _unusable(message: str, again: float | None = None) -> AuthorityLook:
 def _expiring(secret_name: str, end: datetime) -> Problem:
     return Problem(
         EXPIRING,
-        f"the authority in Secret {secret_name} ends at {end:%Y-%m-%dT%H:%M:%SZ}, and every"
+        f"the authority in Secret {secret_name} ends at {rfc3339(end)}, and every"
         " storage's pair for the core with it: let all members of the core trust another one as"
         f" well (--trusted-ca-file), then put that into the Secret, under {AUTHORITY_CERT} and"
         f" {AUTHORITY_KEY}",

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import NameOID
 
+from controller.api.times import rfc3339
 from controller.pki.pem import UNREADABLE
 
 
@@ -50,11 +51,19 @@ def look_at_pair(cert_pem: bytes, key_pem: bytes, now: datetime) -> Looked:
     return Looked(_out_of_time(chain[0], now), told.end, told.cn)
 
 
+def leaf_end(cert_pem: bytes) -> datetime | None:
+    """Return when a certificate ends, whoever stands behind it; None if there is none."""
+    try:
+        return x509.load_pem_x509_certificates(cert_pem)[0].not_valid_after_utc
+    except UNREADABLE:
+        return None
+
+
 def _out_of_time(certificate: x509.Certificate, now: datetime) -> str:
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now >= end:
-        return f"ended at {end:%Y-%m-%dT%H:%M:%SZ}"
-    return f"is not good before {begin:%Y-%m-%dT%H:%M:%SZ}" if now < begin else ""
+        return f"ended at {rfc3339(end)}"
+    return f"is not good before {rfc3339(begin)}" if now < begin else ""
 
 
 def _first_end(certificates: Iterable[x509.Certificate]) -> datetime:

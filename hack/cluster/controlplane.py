@@ -108,18 +108,14 @@ class ControlPlane:
         for process in self.processes:
             process.check()
 
-    def stop_apiserver(self, grace: float = 0) -> None:
-        """Take the API server away, as a crash does.
+    def stop_apiserver(self) -> None:
+        """Take the API server away, as a crash does."""
+        self.apiserver.stop(grace=0)
 
-        With a grace it may end in order for that many seconds, which it uses up while anybody
-        watches, as the controller manager always does.
-        """
-        self.apiserver.stop(grace)
-
-    def start_apiserver(self, timeout: float = START_TIMEOUT) -> None:
+    def start_apiserver(self) -> None:
         """Bring it back at the same address."""
         self.apiserver.start()
-        self._await(_APISERVER_READY, timeout, self.etcd, self.apiserver)
+        self._await(_APISERVER_READY, START_TIMEOUT, self.etcd, self.apiserver)
 
     def _await(self, path: str, timeout: float, *needed: Process) -> None:
         """Wait until the server answers `path` with 200; raises ProcessError."""

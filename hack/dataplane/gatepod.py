@@ -105,9 +105,9 @@ class GatePod:
             self.stop(grace=0)
             raise
 
-    def await_ready(self, timeout: float = answers.START_TIMEOUT) -> None:
+    def await_ready(self) -> None:
         """Wait until it reads through to the core; raises ProcessError with the logs."""
-        answers.await_answer(self.url(configuration.READY_PATH), self.processes, timeout=timeout)
+        answers.await_answer(self.url(configuration.READY_PATH), self.processes)
 
     def write_config(self, files: Mapping[str, bytes]) -> None:
         """Change the gate's configuration as the kubelet does; Envoy reads it at its start."""

@@ -32,7 +32,6 @@ class SampleApiserver:
         storage: Etcdctl,
         *,
         prefix: str | None = None,
-        flags: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.kubeconfig = folder / "admin.kubeconfig"
@@ -48,7 +47,6 @@ class SampleApiserver:
             *(f"--bind-address={LOOPBACK}", f"--secure-port={self._port}"),
             f"--tls-cert-file={self._pki / 'server.crt'}",
             f"--tls-private-key-file={self._pki / 'server.key'}",
-            *flags,
         ]
         self.process = Process("sample-apiserver", argv, folder)
 

@@ -22,7 +22,8 @@ class Bookshelf:
     def __init__(self) -> None:
         self.objects: dict[Resource, list[Json]] = {}
         self.failing: dict[Resource, Exception] = {}
-        self.away: ConnectionFailed | None = None
+        self.away: ConnectionFailed | ApiError | None = None
+        """What the server's own pages are answered with."""
         self.denied: set[tuple[str, str]] = set()
         """Verb and resource of the rights that nobody has."""
         self.asked: list[dict[str, Any]] = []

@@ -7,7 +7,8 @@ from typing import Any
 
 from controller.certifier import Certifier
 from controller.consumers import Consumers, Restarts
-from controller.served import Seen, Wanted
+from controller.gatecerts import Served
+from controller.served import Wanted
 from tests.support.applyserver import ApplyServer
 from tests.support.clock import FakeClock
 from tests.support.objects import NAMESPACE
@@ -17,13 +18,13 @@ from tests.support.objects import NAMESPACE
 class Gates:
     """Stands for `ServedCertificates`: `seen` has what the pods show, by uid."""
 
-    seen: dict[str, Seen] = field(default_factory=dict)
+    seen: dict[str, Served] = field(default_factory=dict)
     wanted: dict[str, Wanted] = field(default_factory=dict)
     """What was asked for last, by storage."""
 
     def look(
         self, storage: str, pods: Iterable[Mapping[str, Any]], wanted: Wanted
-    ) -> Mapping[str, Seen]:
+    ) -> Mapping[str, Served]:
         self.wanted[storage] = wanted
         uids = {pod["metadata"]["uid"] for pod in pods}
         return {uid: seen for uid, seen in self.seen.items() if uid in uids}

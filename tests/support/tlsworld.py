@@ -1,42 +1,32 @@
 """A reconciler of one storage with TLS, on servers in memory: its own one, and the consumers'."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import orjson
 
 from controller.api.conditions import find_condition
-from controller.api.storage import RESERVED_NAMES
 from controller.certificates import CA, DELIVERED
-from controller.consistency import ConsistencyStore
 from controller.consumers.consumer import BUNDLE, NAMESPACES, Consumer, load
 from controller.dataplane.gate import CLIENTS_FILE
 from controller.events import Event, Subject
-from controller.fights import Fights
-from controller.metrics import CertificateMetrics
+from controller.gatecerts import Served
 from controller.pki.pem import Certificate, read_certificates
 from controller.pki.trust import Trust
 from controller.pki.trustsecret import read
-from controller.reconcile import Reconciler
 from controller.resources import CONFIG_MAPS, ETCD_STORAGES, PODS, REPLICA_SETS, SECRETS
-from controller.rollouts import Rollouts
 from controller.secretdata import decoded
-from controller.served import Seen
 from tests.support.certifying import Certifying
-from tests.support.clock import FakeClock
-from tests.support.corekeeper import CoreKeeper
 from tests.support.memoryserver import MemoryServer
 from tests.support.objects import (
-    CORE,
     NAME,
-    NAMESPACE,
-    PLANE,
-    KnownRandom,
     core_config_map,
     core_secret,
     etcd_storage,
     pod,
 )
+from tests.support.reconcilers import reconciler
 
 Json = dict[str, Any]
 
@@ -97,24 +87,9 @@ class TlsWorld:
 
     def start(self, *, require_tls: bool = False) -> None:
         """Begin anew, with nothing remembered."""
-        listers = self.server.listers()
-        self.reconciler = Reconciler(
-            client=self.server.client,
-            listers=listers,
-            consistency=ConsistencyStore(listers.written(), FakeClock()),
-            dataplane=PLANE,
-            core=CORE,
-            namespace=NAMESPACE,
-            reserved_names=RESERVED_NAMES,
-            recorder=self,
-            now=lambda: self.now,
-            rng=KnownRandom(),
-            rollouts=Rollouts(0, FakeClock(), lambda _: None),
-            certifier=self.certifying.certifier,
-            keeper=CoreKeeper(),
-            metrics=CertificateMetrics(lambda: self.now),
-            fights=Fights(self.server.client, NAMESPACE, FakeClock()),
-            require_tls=require_tls,
+        made = reconciler(self.server, self, lambda: self.now)
+        self.reconciler = replace(
+            made, certifier=self.certifying.certifier, require_tls=require_tls
         )
 
     def record(self, _storage: Subject, event: Event) -> None:
@@ -240,6 +215,6 @@ class TlsWorld:
         """Let the kubelet have brought the serving Secret to a pod, whose gate shows it."""
         known = frozenset(each.serial_number for each in self.bundle)
         leaf = self.leaf
-        self.gates.seen[uid] = Seen(
-            leaf.serial_number, leaf.not_valid_after_utc, known, self.list_version, 0.0
+        self.gates.seen[uid] = Served(
+            leaf.serial_number, leaf.not_valid_after_utc, known, self.list_version
         )

@@ -1,35 +1,28 @@
 """A reconciler of storages that have users in the core, on a server in memory."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from controller.api.conditions import find_condition
-from controller.api.storage import RESERVED_NAMES
-from controller.consistency import ConsistencyStore
 from controller.coreusers import CoreUsers
 from controller.events import KEYS_KEPT, Event, Subject
 from controller.fights import Fights
-from controller.metrics import CertificateMetrics
-from controller.reconcile import Reconciler
 from controller.resources import CONFIG_MAPS, ETCD_STORAGES, PODS, REPLICA_SETS, SECRETS
-from controller.rollouts import Rollouts
 from controller.userpair import PairMaker
-from tests.support.certifying import Certifying
 from tests.support.clock import FakeClock
 from tests.support.corekeeper import CoreKeeper
 from tests.support.memoryserver import MemoryServer
 from tests.support.objects import (
     CLIENT_CA,
-    CORE,
     NAME,
     NAMESPACE,
-    PLANE,
-    KnownRandom,
     client_ca,
     core_config_map,
     etcd_storage,
     pod,
 )
+from tests.support.reconcilers import reconciler
 
 Json = dict[str, Any]
 
@@ -52,25 +45,10 @@ class UserWorld:
         self.again: float | None = None
         self.told: list[tuple[str, str]] = []
         """What became of keys, as events."""
-        listers = self.server.listers(users=True)
-        self.reconciler = Reconciler(
-            client=self.server.client,
-            listers=listers,
-            consistency=ConsistencyStore(listers.written(), FakeClock()),
-            dataplane=PLANE,
-            core=CORE,
-            namespace=NAMESPACE,
-            reserved_names=RESERVED_NAMES,
-            recorder=self,
-            now=lambda: self.now,
-            rng=KnownRandom(),
-            rollouts=Rollouts(0, FakeClock(), lambda _: None),
-            certifier=Certifying().certifier,
-            keeper=self.keeper,
-            metrics=CertificateMetrics(lambda: self.now),
-            fights=Fights(self.server.client, NAMESPACE, self.clock),
-            users=CoreUsers(self.keeper, PairMaker(NAMESPACE, CLIENT_CA), lambda: self.now),
-        )
+        users = CoreUsers(self.keeper, PairMaker(NAMESPACE, CLIENT_CA), lambda: self.now)
+        made = reconciler(self.server, self, lambda: self.now, users)
+        fights = Fights(self.server.client, NAMESPACE, self.clock)
+        self.reconciler = replace(made, fights=fights)
         self.server.put(CONFIG_MAPS, core_config_map())
         self.server.put(SECRETS, client_ca(_NOW))
         self.server.put(ETCD_STORAGES, etcd_storage())

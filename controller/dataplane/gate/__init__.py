@@ -1,6 +1,12 @@
 """The gate: an Envoy in every pod that lets through a storage's own requests, and nothing else.
 
 A pure function from a `Gate` to the files that Envoy reads and its command line.
+
+`bootstrap` is the whole of them, made from a `model`: `listeners` with the `routes` that requests
+may take, `clusters` with the `addresses` behind them, `tls` of both sides, the `probe` listener
+and the `stats` that are kept. What may pass is in `methods`, what a body may ask for in `leases`,
+`transactions` and `watches`, which are read as `bodies`; how fast, in `bandwidth`. All bounds are
+in `limits`, each with its source.
 """
 
 from controller.dataplane.gate.bootstrap import CONFIG_FILE, arguments, files

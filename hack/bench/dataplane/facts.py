@@ -47,7 +47,7 @@ class Measured:
     """The same after it."""
 
 
-def measure(folder: Path, lists: int = LISTS, creates: int = CREATES) -> list[Measured]:
+def measure(folder: Path) -> list[Measured]:
     """Start everything, ask it, and end it."""
     plane = ControlPlane(folder / "plane", binaries.ensure(*components.CONTROL_PLANE))
     data_plane = programs.ensure()
@@ -60,11 +60,11 @@ def measure(folder: Path, lists: int = LISTS, creates: int = CREATES) -> list[Me
             for at, way in enumerate(ways)
         ]
         figures = (
-            latency.by_turns(asked, latency.listed, lists),
-            latency.creates([one.flunders for one in asked], creates),
-            latency.by_turns(asked, latency.listed, lists),
-            latency.one_after_another(asked, latency.listed, lists // 2),
-            latency.by_turns(asked, latency.streamed, lists),
+            latency.by_turns(asked, latency.listed, LISTS),
+            latency.creates([one.flunders for one in asked], CREATES),
+            latency.by_turns(asked, latency.listed, LISTS),
+            latency.one_after_another(asked, latency.listed, LISTS // 2),
+            latency.by_turns(asked, latency.streamed, LISTS),
         )
         # Last, as a snapshot disturbs whoever comes after it.
         reached = [_reached(folder, way) for way in ways]

@@ -125,19 +125,19 @@ class Stage:
         return memory.of(self.core.members[0].pid or 0).resident
 
 
-def measure(folder: Path, modes: Sequence[Mode], seconds: float = SECONDS) -> list[Felt]:
+def measure(folder: Path, modes: Sequence[Mode]) -> list[Felt]:
     """Return the runs of each mode."""
     found: list[Felt] = []
     for mode in modes:
         with ExitStack() as stack:
             stage = Stage(stack, folder / mode, mode)
             found += [
-                stage.alone(seconds),
-                stage.beside("with limits", stage.bounded, FULL, seconds),
-                stage.beside("without", stage.lifted, FULL, seconds),
-                stage.beside("revokes", stage.bounded, REVOKES, seconds),
-                stage.beside("revokes, without", stage.lifted, REVOKES, seconds),
-                stage.beside("watches of the past", stage.bounded, WATCHES, seconds),
+                stage.alone(SECONDS),
+                stage.beside("with limits", stage.bounded, FULL, SECONDS),
+                stage.beside("without", stage.lifted, FULL, SECONDS),
+                stage.beside("revokes", stage.bounded, REVOKES, SECONDS),
+                stage.beside("revokes, without", stage.lifted, REVOKES, SECONDS),
+                stage.beside("watches of the past", stage.bounded, WATCHES, SECONDS),
             ]
     return found
 

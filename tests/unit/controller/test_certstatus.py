@@ -23,11 +23,11 @@ from controller.certstatus import (
 )
 from controller.consumers import Consumer, Outcome, Signed
 from controller.dataplane.gate import clients_version
+from controller.gatecerts import Served
 from controller.pki.leaves import client_uri
 from controller.pki.lifetime import NONE_YET
 from controller.plan import Create, Delete, Patch
 from controller.resources import SECRETS, SERVICES
-from controller.served import Seen
 from tests.support.objects import NAME, NAMESPACE, read
 
 Json = dict[str, Any]
@@ -54,8 +54,8 @@ def rotated(seen: CertificateLook) -> CertificateLook:
     return look(read(**LISTS, meta=token), NAMESPACE, found, (), NOW)
 
 
-def gate(serial: int, end: datetime = END, clients: str = LISTED) -> Seen:
-    return Seen(serial, end, frozenset(), clients, 0.0)
+def gate(serial: int, end: datetime = END, clients: str = LISTED) -> Served:
+    return Served(serial, end, frozenset(), clients)
 
 
 def serving(of: CertificateLook) -> int:

@@ -318,11 +318,8 @@ def test_a_kubeconfig_that_cannot_be_used_is_one_line(
     assert err.count("\n") == 1
 
 
-def test_the_arguments_are_the_programs(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", ["etcdproxy-controller", "--version"])
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main()
+        cli.main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("etcdproxy-controller ")

@@ -14,9 +14,9 @@ from controller.changes import collected
 from controller.consistency import CacheBehind, ConsistencyStore
 from controller.discovery import OutdatedCrdError
 from controller.events import Event, Subject
+from controller.gatecerts import Served
 from controller.reporting import Reporter
 from controller.resources import ETCD_STORAGES
-from controller.served import Seen
 from controller.status import Observed
 from informers import ApiError
 from tests.support.clock import FakeClock
@@ -108,12 +108,12 @@ def test_a_gate_that_is_behind_is_looked_at_again_when_it_is_late() -> None:
     server.put(ETCD_STORAGES, etcd_storage(**spec))
     seen = look(read(**spec), NAMESPACE, Found(None, None, ()), (), NOW)
 
-    def report(*gates: Seen) -> float | None:
+    def report(*gates: Served) -> float | None:
         storage = read_storage(server.peek(ETCD_STORAGES, NAME))
         certified = Certified(seen, Carried(served=gates))
         return reporter.report(storage, Observed(None, pods=(pod("a"),), certified=certified))
 
-    behind = Seen(1, NOW, frozenset(), seen.clients, 0.0)
+    behind = Served(1, NOW, frozenset(), seen.clients)
     assert report() is None
     assert report(behind) == PATIENCE.total_seconds()
     now += PATIENCE - timedelta(seconds=1)

@@ -1,10 +1,17 @@
-"""Times that stand in a status, whoever wrote them."""
+"""Times as objects have them: ours, and those that stand in a status, whoever wrote them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from controller.api.times import read_time
+from controller.api.times import read_time, rfc3339
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 2])
+def test_a_moment_is_told_in_utc_to_the_second(hours: int) -> None:
+    time = datetime(2026, 1, 2, 3, 4, 5, 999999, UTC).astimezone(timezone(timedelta(hours=hours)))
+    assert rfc3339(time) == "2026-01-02T03:04:05Z"
+    assert read_time(rfc3339(time)) == time.replace(microsecond=0)
 
 
 @pytest.mark.parametrize(

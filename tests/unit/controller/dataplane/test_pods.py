@@ -11,6 +11,7 @@ from controller.dataplane import CoreEtcd, Facts
 from controller.dataplane import gate as gates
 from controller.dataplane.pods import (
     CONFIG_ANNOTATIONS,
+    DRAIN_TOKEN_ANNOTATION,
     FOLDERS,
     GRACE,
     PORTS,
@@ -196,9 +197,12 @@ def test_pods_that_a_roll_replaces_do_not_count_for_the_spread() -> None:
     assert key not in spread["labelSelector"]["matchLabels"]
 
 
-def test_the_token_can_be_read_back_and_is_absent_from_older_pods() -> None:
+def test_the_token_can_be_read_back_if_it_is_one_of_ours() -> None:
     replica_set = desired_of().replica_set
     assert drain_token(replica_set) == FACTS.drain_token
+    annotations = replica_set["spec"]["template"]["metadata"]["annotations"]
+    annotations[DRAIN_TOKEN_ANNOTATION] = "somebody's"
+    assert drain_token(replica_set) == ""
     del replica_set["spec"]["template"]["metadata"]["annotations"]
     assert drain_token(replica_set) == ""
 

@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from controller.api.conditions import Problem
 from controller.certificates import CertificateLook, Found, look
 from controller.certifier import Carried
+from controller.certmetrics import KINDS, CertificateMetrics, ends
 from controller.certstatus import PATIENCE, Certified, certificates
 from controller.consumers import Consumer, Outcome, Signed
-from controller.metrics import KINDS, CertificateMetrics, ends
-from controller.served import Seen
+from controller.gatecerts import Served
 from tests.support.objects import NAMESPACE, read
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -93,7 +93,7 @@ def test_what_is_left_is_computed_when_it_is_read(world: World) -> None:
 
 def test_what_a_gate_still_serves_counts_as_long_as_it_does(world: World) -> None:
     soon = START + timedelta(hours=1)
-    world.observe(served=(Seen(7, soon, frozenset(), "", 0.0), None))
+    world.observe(served=(Served(7, soon, frozenset(), ""), None))
     assert world.read("seconds_left")["serving"] == 3600
 
 
@@ -161,7 +161,7 @@ def test_what_every_kind_of_failure_counts_for(world: World) -> None:
 
 
 def test_a_gate_that_serves_another_pair_is_a_failure_when_it_is_late(world: World) -> None:
-    other = Seen(7, START + timedelta(days=1), frozenset(), "", 0.0)
+    other = Served(7, START + timedelta(days=1), frozenset(), "")
     world.observe(served=(other,))
     world.pass_(PATIENCE - timedelta(seconds=1), served=(other,))
     assert world.read("failures_total")["serving"] == 0
