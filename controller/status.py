@@ -184,8 +184,8 @@ def _ready(
     storage: EtcdStorage, observed: Observed, alive: Sequence[Json], ready: int
 ) -> Condition:
     if not observed.served:
-        going = "the storage is being deleted" if storage.deleting else ""
-        why = going or "there is no Service of this storage"
+        without = "there is no Service of this storage"
+        why = "the storage is being deleted" if storage.deleting else without
         return Condition(READY, False, NOT_DEPLOYED, why)
     if ready:
         message = _joined("pods behind the Service read from the core", observed.failure)

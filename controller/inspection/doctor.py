@@ -27,7 +27,7 @@ from informers import ApiError, Client, ConnectionFailed
 
 SERVER: Final = "API server"
 
-_TODO: Final = {
+_ADVICE: Final = {
     401: "the kubeconfig's credentials are wrong, or have ended: use others",
     403: "use other credentials",
 }
@@ -83,7 +83,7 @@ def _server(client: Client) -> Finding:
         return Finding(Level.FAIL, SERVER, str(error), todo)
     except ApiError as error:
         level = Level.UNKNOWN if error.code == 403 else Level.FAIL
-        return Finding(level, SERVER, f"{client.server}: {error}", _TODO.get(error.code, _ODD))
+        return Finding(level, SERVER, f"{client.server}: {error}", _ADVICE.get(error.code, _ODD))
     return Finding(Level.OK, SERVER, f"Kubernetes {version} at {client.server}")
 
 

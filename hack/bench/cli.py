@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     rows: list[Row] = []
     try:
-        with cache.scratch("bench-informers") as folder:
+        with cache.scratch("bench") as folder:
             for name in wanted:
                 sys.stderr.write(f"measuring: {name}\n")
                 rows += parts.ALL[name](parts.Sizes(), folder)

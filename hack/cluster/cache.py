@@ -35,12 +35,13 @@ def run() -> Path:
 def scratch(name: str) -> Iterator[Path]:
     """Give a new folder under `run()` and remove it in the end.
 
-    Those of the same name whose makers were killed are removed first.
+    Those of the same name whose makers were killed are removed first. A name has no underscore,
+    so that of two none is taken for a folder of the other.
     """
     with locked(run() / f"{name}.lock"):
-        for abandoned in run().glob(f"{name}-*"):
+        for abandoned in run().glob(f"{name}_*"):
             _remove_unless_held(abandoned)
-        folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=run()))
+        folder = Path(tempfile.mkdtemp(prefix=f"{name}_", dir=run()))
         hold = os.open(folder, os.O_RDONLY)
         fcntl.flock(hold, fcntl.LOCK_EX)
     try:

@@ -47,12 +47,22 @@ def test_a_scratch_folder_lives_as_long_as_its_block(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ETCDPROXY_CACHE", str(tmp_path))
-    abandoned = cache.run() / "mine-of-a-killed-run"
-    strangers = cache.run() / "node"
-    for folder in (abandoned, strangers):
-        (folder / "data").mkdir(parents=True)
+    abandoned = cache.run() / "mine_of-a-killed-run"
+    (abandoned / "data").mkdir(parents=True)
     with cache.scratch("mine") as first, cache.scratch("mine") as second:
         (first / "file").touch()
-        assert sorted(cache.run().glob("mine-*")) == sorted([first, second])
-        assert strangers.exists()
-    assert list(cache.run().glob("mine-*")) == []
+        assert sorted(cache.run().glob("mine_*")) == sorted([first, second])
+    assert list(cache.run().glob("mine_*")) == []
+
+
+def test_a_scratch_folder_of_another_name_stays_though_that_begins_alike(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ETCDPROXY_CACHE", str(tmp_path))
+    with cache.scratch("mine-too") as other:
+        left = other.with_name(f"{other.name}-left")
+        left.mkdir()
+        with cache.scratch("mine"):
+            assert left.exists()
+    with cache.scratch("mine-too"):
+        assert not left.exists()
